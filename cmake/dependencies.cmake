@@ -1,0 +1,15 @@
+# Third-party libraries, all from Debian 12 (docs/decisions/0001-libraries.md says why these).
+find_package(Threads REQUIRED)
+find_package(Boost 1.81 CONFIG REQUIRED COMPONENTS headers json)
+find_package(CLI11 REQUIRED)
+find_package(fmt 9 REQUIRED)
+find_package(PkgConfig REQUIRED)
+pkg_check_modules(edit REQUIRED IMPORTED_TARGET libedit)
+
+if(MINIMAX_TESTS)
+  find_package(GTest 1.12 REQUIRED)
+  find_package(rapidcheck REQUIRED)
+  pkg_check_modules(pcre2 REQUIRED IMPORTED_TARGET libpcre2-8)  # the pre-tokenizer's oracle
+  enable_testing()
+  include(GoogleTest)
+endif()

@@ -1,0 +1,22 @@
+# Compiler cache, linker, warnings and sanitizers: what every target shares.
+find_program(CCACHE ccache)
+if(CCACHE AND NOT CMAKE_CXX_COMPILER_LAUNCHER)
+  set(CMAKE_CXX_COMPILER_LAUNCHER ${CCACHE})
+endif()
+
+# mold, then lld, then the default linker. clang's own lld must match clang's version to be used by plain name.
+find_program(MOLD mold)
+if(MOLD)
+  add_link_options(-fuse-ld=mold)
+endif()
+
+add_compile_options(-Wall -Wextra)
+
+set(MINIMAX_SANITIZE "" CACHE STRING "sanitizers for every target, for example address,undefined or thread")
+if(MINIMAX_SANITIZE)
+  add_compile_options(-fsanitize=${MINIMAX_SANITIZE} -fno-omit-frame-pointer)
+  add_link_options(-fsanitize=${MINIMAX_SANITIZE})
+  if(MINIMAX_SANITIZE MATCHES "undefined")
+    add_compile_options(-fno-sanitize-recover=undefined)
+  endif()
+endif()

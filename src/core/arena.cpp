@@ -1,0 +1,100 @@
+#include "core/arena.h"
+
+#include <bit>
+#include <map>
+#include <mutex>
+#include <new>
+#include <vector>
+
+namespace minimax {
+namespace {
+
+constexpr std::align_val_t kAlignment{64};
+
+// Four classes to the octave: at most a quarter of a block is wasted, and a chat that grows token by token reuses its
+// blocks instead of collecting one of every size.
+int64_t size_class(int64_t bytes) {
+  if (bytes <= 4096) return 4096;
+  const int64_t step = static_cast<int64_t>(std::bit_floor(static_cast<uint64_t>(bytes))) / 4;
+  return (bytes + step - 1) / step * step;
+}
+
+}  // namespace
+
+struct Arena::Blocks {
+  std::mutex mutex;
+  std::map<int64_t, std::vector<void*>> free;  // by size class
+  int64_t in_use = 0;
+  int64_t reserved = 0;
+  bool closed = false;  // the arena is gone: blocks that come back are freed
+
+  ~Blocks() { release_free(); }
+
+  void* take(int64_t bytes) {
+    std::lock_guard lock(mutex);
+    std::vector<void*>& list = free[bytes];
+    void* block = nullptr;
+    if (!list.empty()) {
+      block = list.back();
+      list.pop_back();
+    } else {
+      block = ::operator new(static_cast<size_t>(bytes), kAlignment, std::nothrow);
+      MM_CHECK_KIND(kOutOfMemory, block != nullptr, "cannot allocate ", bytes, " bytes; ", in_use, " are in use");
+      reserved += bytes;
+    }
+    in_use += bytes;
+    return block;
+  }
+
+  void give_back(void* block, int64_t bytes) {
+    std::lock_guard lock(mutex);
+    in_use -= bytes;
+    if (closed) {
+      ::operator delete(block, kAlignment);
+      reserved -= bytes;
+    } else {
+      free[bytes].push_back(block);
+    }
+  }
+
+  void release_free() {
+    for (auto& [bytes, list] : free) {
+      for (void* block : list) ::operator delete(block, kAlignment);
+      reserved -= bytes * static_cast<int64_t>(list.size());
+      list.clear();
+    }
+  }
+};
+
+Arena::Arena() : blocks_(std::make_shared<Blocks>()) {}
+
+Arena::~Arena() {
+  std::lock_guard lock(blocks_->mutex);
+  blocks_->closed = true;
+  blocks_->release_free();
+}
+
+Tensor Arena::empty(Shape shape, DType dtype) {
+  const int64_t bytes = size_class(shape.elements() * size_of(dtype));
+  void* data = blocks_->take(bytes);
+  std::shared_ptr<const void> owner(
+      data, [blocks = blocks_, bytes](const void* block) { blocks->give_back(const_cast<void*>(block), bytes); });
+  return Tensor(std::move(owner), data, shape, dtype);
+}
+
+int64_t Arena::bytes_in_use() const {
+  std::lock_guard lock(blocks_->mutex);
+  return blocks_->in_use;
+}
+
+int64_t Arena::bytes_reserved() const {
+  std::lock_guard lock(blocks_->mutex);
+  return blocks_->reserved;
+}
+
+void Arena::trim() {
+  std::lock_guard lock(blocks_->mutex);
+  blocks_->release_free();
+}
+
+}  // namespace minimax

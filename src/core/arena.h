@@ -1,0 +1,31 @@
+// Arena: hands out tensor memory and takes it back, so that a decode step calls malloc for nothing.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+
+#include "core/tensor.h"
+
+namespace minimax {
+
+/// Blocks are rounded up to size classes and kept for reuse when their last Tensor goes away. Tensors may outlive the
+/// arena. Thread-safe.
+class Arena {
+ public:
+  Arena();
+  ~Arena();
+
+  /// Uninitialised; 64-byte aligned. Throws kOutOfMemory.
+  Tensor empty(Shape shape, DType dtype);
+
+  int64_t bytes_in_use() const;
+  int64_t bytes_reserved() const;
+  /// Gives the free blocks back to the system.
+  void trim();
+
+ private:
+  struct Blocks;
+  std::shared_ptr<Blocks> blocks_;
+};
+
+}  // namespace minimax

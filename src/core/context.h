@@ -1,0 +1,27 @@
+// Context: what an op needs besides its tensors; passed by reference down the whole forward pass.
+#pragma once
+
+#include "core/arena.h"
+#include "core/tensor.h"
+#include "core/threads.h"
+
+namespace minimax {
+
+/// In what precision the dense and expert products take their activations. Sums are float32 in both.
+enum class MatmulPrecision : uint8_t {
+  kFloat32,   ///< activations as they are: the exact path
+  kBFloat16,  ///< activations rounded to bfloat16, for bf16 weights on CPUs with bf16 dot products; else as kFloat32
+};
+
+/// Not thread-safe: one Context for each thread that runs a forward pass.
+struct Context {
+  Device device = Device::kCpu;
+  Arena* arena = nullptr;
+  ThreadPool* threads = nullptr;
+  MatmulPrecision matmul_precision = MatmulPrecision::kFloat32;
+
+  /// Uninitialised tensor on this context's device.
+  Tensor empty(Shape shape, DType dtype = DType::kFloat32) const { return arena->empty(shape, dtype); }
+};
+
+}  // namespace minimax
