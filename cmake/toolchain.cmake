@@ -20,3 +20,11 @@ if(MINIMAX_SANITIZE)
     add_compile_options(-fno-sanitize-recover=undefined)
   endif()
 endif()
+
+# The fuzz targets steer by the coverage of what they call, so the libraries are instrumented too.
+if(MINIMAX_FUZZ)
+  if(NOT CMAKE_CXX_COMPILER_ID STREQUAL "Clang")
+    message(FATAL_ERROR "MINIMAX_FUZZ needs clang: its libFuzzer drives the targets (preset fuzz)")
+  endif()
+  add_compile_options(-fsanitize=fuzzer-no-link)
+endif()
