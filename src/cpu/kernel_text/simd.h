@@ -1,0 +1,171 @@
+// One vector type for all instruction sets: float32 lanes in the widest register the translation unit is compiled for.
+// Included by kernel texts only. Everything lives in a namespace named after the instruction set, and no standard
+// container is used here: an inline function compiled for AVX-512 could otherwise be the copy the linker keeps.
+#pragma once
+
+#include <stdint.h>
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
+
+namespace minimax::cpu::MM_ISA {
+
+#if defined(__AVX512F__)
+constexpr int kLanes = 16;
+#elif defined(__AVX2__)
+constexpr int kLanes = 8;
+#else
+constexpr int kLanes = 4;
+#endif
+
+typedef float F32 __attribute__((vector_size(kLanes * 4)));
+typedef int32_t I32 __attribute__((vector_size(kLanes * 4)));
+typedef uint32_t U32 __attribute__((vector_size(kLanes * 4)));
+typedef uint16_t U16 __attribute__((vector_size(kLanes * 2)));
+
+inline F32 load(const float* from) {
+  F32 x;
+  __builtin_memcpy(&x, from, sizeof(x));
+  return x;
+}
+inline void store(float* to, F32 x) {
+  __builtin_memcpy(to, &x, sizeof(x));
+}
+
+/// The first `count` < kLanes values; the other lanes are 0.
+inline F32 load_partial(const float* from, int64_t count) {
+  F32 x{};
+  for (int64_t lane = 0; lane < count; ++lane) x[lane] = from[lane];
+  return x;
+}
+inline void store_partial(float* to, F32 x, int64_t count) {
+  for (int64_t lane = 0; lane < count; ++lane) to[lane] = x[lane];
+}
+
+inline F32 broadcast(float x) {
+#if defined(__AVX512F__)
+  return (F32)_mm512_set1_ps(x);
+#elif defined(__AVX2__)
+  return (F32)_mm256_set1_ps(x);
+#else
+  return F32{x, x, x, x};
+#endif
+}
+
+/// a * b + c; one rounding where the instruction set has it. Spelled out, with contraction off in these files, so that
+/// the same product is never fused in one kernel and not in another.
+inline F32 fma(F32 a, F32 b, F32 c) {
+#if defined(__AVX512F__)
+  return (F32)_mm512_fmadd_ps((__m512)a, (__m512)b, (__m512)c);
+#elif defined(__AVX2__)
+  return (F32)_mm256_fmadd_ps((__m256)a, (__m256)b, (__m256)c);
+#else
+  return a * b + c;
+#endif
+}
+
+inline F32 as_float(U32 bits) {
+  F32 x;
+  __builtin_memcpy(&x, &bits, sizeof(x));
+  return x;
+}
+inline U32 as_bits(F32 x) {
+  U32 bits;
+  __builtin_memcpy(&bits, &x, sizeof(bits));
+  return bits;
+}
+
+inline F32 load_bf16(const uint16_t* from) {
+  U16 half;
+  __builtin_memcpy(&half, from, sizeof(half));
+  return as_float(__builtin_convertvector(half, U32) << 16);
+}
+inline F32 load_bf16_partial(const uint16_t* from, int64_t count) {
+  U32 bits{};
+  for (int64_t lane = 0; lane < count; ++lane) bits[lane] = (uint32_t)from[lane] << 16;
+  return as_float(bits);
+}
+
+inline float widen_f16(uint16_t half) {
+  const uint32_t sign = (uint32_t)(half & 0x8000) << 16;
+  const uint32_t exponent = (half >> 10) & 0x1f, mantissa = half & 0x3ff;
+  uint32_t bits;
+  if (exponent == 0) {
+    const float magnitude = (float)mantissa * 0x1p-24f;
+    return sign ? -magnitude : magnitude;
+  }
+  bits = sign | (exponent == 0x1f ? 0x7f800000u : (exponent + 112) << 23) | (mantissa << 13);
+  float x;
+  __builtin_memcpy(&x, &bits, sizeof(x));
+  return x;
+}
+inline F32 load_f16(const uint16_t* from) {
+#if defined(__AVX512F__)
+  return (F32)_mm512_cvtph_ps(_mm256_loadu_si256((const __m256i*)from));
+#elif defined(__AVX2__)
+  return (F32)_mm256_cvtph_ps(_mm_loadu_si128((const __m128i*)from));
+#else
+  return F32{widen_f16(from[0]), widen_f16(from[1]), widen_f16(from[2]), widen_f16(from[3])};
+#endif
+}
+inline F32 load_f16_partial(const uint16_t* from, int64_t count) {
+  F32 x{};
+  for (int64_t lane = 0; lane < count; ++lane) x[lane] = widen_f16(from[lane]);
+  return x;
+}
+
+/// Upper lanes onto lower lanes, halving until one is left: always this tree.
+inline float sum_of_lanes(F32 x) {
+#if defined(__AVX512F__)
+  const __m256 x8 = _mm256_add_ps(_mm512_castps512_ps256((__m512)x), _mm512_extractf32x8_ps((__m512)x, 1));
+#elif defined(__AVX2__)
+  const __m256 x8 = (__m256)x;
+#endif
+#if defined(__AVX2__)
+  const __m128 x4 = _mm_add_ps(_mm256_castps256_ps128(x8), _mm256_extractf128_ps(x8, 1));
+  const __m128 x2 = _mm_add_ps(x4, _mm_movehl_ps(x4, x4));
+  return _mm_cvtss_f32(_mm_add_ss(x2, _mm_movehdup_ps(x2)));
+#else
+  return (x[0] + x[2]) + (x[1] + x[3]);
+#endif
+}
+
+inline F32 max(F32 a, F32 b) {
+  return a > b ? a : b;
+}
+inline float max_of_lanes(F32 x) {
+  float largest = x[0];
+  for (int lane = 1; lane < kLanes; ++lane) largest = x[lane] > largest ? x[lane] : largest;
+  return largest;
+}
+
+/// e^x to about 1 unit in the last place; exactly 0 below -87.3 (and for -inf), about 2e38 above 88. NaN stays NaN.
+/// x = n ln2 + r with |r| <= ln2/2, e^r by a degree-6 minimax-like polynomial (Taylor terms suffice at this width).
+inline F32 exp(F32 x) {
+  const F32 low = broadcast(-87.3f), high = broadcast(88.0f);
+  F32 clamped = x < low ? low : x;
+  clamped = clamped > high ? high : clamped;
+  const F32 magic = broadcast(12582912.0f);  // 1.5 * 2^23: adding it rounds to an integer
+  const F32 shifted = fma(clamped, broadcast(1.44269504088896341f), magic);
+  const F32 n = shifted - magic;
+  F32 r = fma(n, broadcast(-0.693359375f), clamped);  // ln2 in two parts: the first has 9 bits, n * it is exact
+  r = fma(n, broadcast(2.12194440e-4f), r);
+  F32 p = broadcast(1.9875691500e-4f);
+  p = fma(p, r, broadcast(1.3981999507e-3f));
+  p = fma(p, r, broadcast(8.3334519073e-3f));
+  p = fma(p, r, broadcast(4.1665795894e-2f));
+  p = fma(p, r, broadcast(1.6666665459e-1f));
+  p = fma(p, r, broadcast(5.0000001201e-1f));
+  p = fma(p, r * r, r + 1.0f);
+  const I32 exponent = (__builtin_convertvector(n, I32) + 127) << 23;
+  F32 scale;
+  __builtin_memcpy(&scale, &exponent, sizeof(scale));
+  const F32 result = p * scale;
+  return x < low ? F32{} : result;
+}
+
+inline F32 sigmoid(F32 x) {
+  return 1.0f / (1.0f + exp(-x));
+}
+
+}  // namespace minimax::cpu::MM_ISA

@@ -1,0 +1,39 @@
+// This instruction set's table.
+#include "cpu/kernel_text/texts.h"
+
+namespace minimax::cpu::MM_ISA {
+
+#define MM_TEXT(name) #name
+#define MM_NAME(name) MM_TEXT(name)
+
+extern const Kernels kTable;
+const Kernels kTable = {
+    .isa = MM_NAME(MM_ISA),
+    .lanes = kLanes,
+#if defined(__AVX512BF16__)
+    .has_bf16_dot = true,
+#else
+    .has_bf16_dot = false,
+#endif
+    .matmul_f32 = matmul_f32,
+    .matmul_bf16 = matmul_bf16,
+    .matmul_f16 = matmul_f16,
+#if defined(__AVX512BF16__)
+    .matmul_bf16_bf16 = matmul_bf16_bf16,
+#else
+    .matmul_bf16_bf16 = nullptr,
+#endif
+    .rms_norm = rms_norm,
+    .silu = silu,
+    .silu_mul = silu_mul,
+    .sigmoid_mul = sigmoid_mul,
+    .scaled_add = scaled_add,
+    .widen_bf16 = widen_bf16,
+    .widen_f16 = widen_f16,
+    .round_bf16 = round_bf16,
+    .lightning = lightning,
+    .attend = attend,
+    .merge_softmax = merge_softmax,
+};
+
+}  // namespace minimax::cpu::MM_ISA

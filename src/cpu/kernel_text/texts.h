@@ -1,0 +1,30 @@
+// The kernels of one instruction set, declared in its namespace; table.cpp gathers them.
+#pragma once
+
+#include "cpu/kernel_text/simd.h"
+#include "cpu/kernels.h"
+
+namespace minimax::cpu::MM_ISA {
+
+void matmul_f32(const MatmulArgs& args);
+void matmul_bf16(const MatmulArgs& args);
+void matmul_f16(const MatmulArgs& args);
+#if defined(__AVX512BF16__)
+void matmul_bf16_bf16(const MatmulArgs& args);
+#endif
+
+void rms_norm(const float* x, const float* weight, float eps, int64_t count, float* out);
+void silu(const float* x, int64_t count, float* out);
+void silu_mul(const float* gate, const float* up, int64_t count, float* out);
+void sigmoid_mul(const float* gate, const float* x, int64_t count, float* out);
+void scaled_add(float alpha, const float* x, float beta, const float* y, int64_t count, float* out);
+void widen_bf16(const uint16_t* x, int64_t count, float* out);
+void widen_f16(const uint16_t* x, int64_t count, float* out);
+void round_bf16(const float* x, int64_t count, uint16_t* out);
+
+void lightning(const LightningArgs& args);
+void attend(const AttentionArgs& args);
+void merge_softmax(float* out, float* max_score, float* weight_sum, const float* split_out, float split_max,
+                   float split_sum, int64_t head_dim);
+
+}  // namespace minimax::cpu::MM_ISA

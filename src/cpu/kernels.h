@@ -1,0 +1,86 @@
+// The table of CPU kernels: plain functions over plain pointers, one table for each instruction set.
+// Each call is one thread's share of the work; src/cpu/*.cpp split the work and hold the Tensors.
+#pragma once
+
+#include <cstdint>
+
+#include "core/chunk.h"
+
+namespace minimax::cpu {
+
+/// Keys whose softmax is computed as one unit before the units are combined in order: work for one thread.
+constexpr int64_t kSplitKeys = 64 * kChunk;
+
+/// y[row][o] = sum over k of x[row][k] * w[o][k], o in [0, outputs).
+/// Every y is summed in the same order whatever the number of rows: lane l takes k = l, l + lanes, ... in turn, then
+/// the lanes are added by a fixed tree.
+struct MatmulArgs {
+  const void* w;  ///< [outputs, k], row-major, of the kernel's weight type
+  const void* x;  ///< [rows, k] float32; bfloat16 for matmul_bf16_bf16
+  float* y;       ///< y[row * y_stride + o]
+  int64_t outputs, rows, k;
+  int64_t y_stride;
+};
+
+/// One head of one sequence: rows of a chunk-anchored lightning attention step (docs/model.md).
+/// The window holds k and v of the positions since the last commit; `filled` of its rows are there before the call.
+struct LightningArgs {
+  const float* q;  ///< row i at q + i * qkv_stride; [rows, head_dim]
+  const float* k;  ///< likewise
+  const float* v;  ///< likewise
+  int64_t qkv_stride;
+  float* out;  ///< row i at out + i * out_stride
+  int64_t out_stride;
+  float* state;        ///< [head_dim, head_dim], key dimension first
+  float* k_window;     ///< [head_dim, kChunk]: transposed, so that vector lanes are keys
+  float* v_window;     ///< [kChunk, head_dim]
+  const float* decay;  ///< [kChunk + 1]: lambda^0 ... lambda^kChunk
+  int64_t rows, filled, head_dim;
+};
+
+/// Query heads of one group (they share a kv head) at consecutive positions of one sequence, against keys
+/// [first_key, first_key + kSplitKeys) as far as each row may see. Row r = (position, head in group), position-major.
+struct AttentionArgs {
+  const float* q;  ///< row r at q + (r / group) * q_stride + (r % group) * head_dim
+  int64_t q_stride;
+  const float* const* k_pages;  ///< page p of this kv head: [head_dim, kChunk], transposed
+  const float* const* v_pages;  ///< [kChunk, head_dim]
+  float* out;                   ///< [rows, head_dim] running sum of exp(score - max) * v
+  float* max_score;             ///< [rows] running maximum; -inf at the start
+  float* weight_sum;            ///< [rows] running sum of exp(score - max)
+  int64_t first_position;       ///< position of rows 0 .. group - 1
+  int64_t first_key;            ///< multiple of kSplitKeys
+  int64_t rows, group, head_dim;
+  float scale;  ///< 1 / sqrt(head_dim)
+};
+
+struct Kernels {
+  const char* isa;
+  int lanes;          ///< float32 values of a vector register
+  bool has_bf16_dot;  ///< matmul_bf16_bf16 is there
+
+  void (*matmul_f32)(const MatmulArgs&);
+  void (*matmul_bf16)(const MatmulArgs&);
+  void (*matmul_f16)(const MatmulArgs&);
+  void (*matmul_bf16_bf16)(const MatmulArgs&);  ///< null without bf16 dot products
+
+  /// out = x / sqrt(mean(x^2) + eps) * weight over one row.
+  void (*rms_norm)(const float* x, const float* weight, float eps, int64_t count, float* out);
+  void (*silu)(const float* x, int64_t count, float* out);
+  void (*silu_mul)(const float* gate, const float* up, int64_t count, float* out);    ///< silu(gate) * up
+  void (*sigmoid_mul)(const float* gate, const float* x, int64_t count, float* out);  ///< sigmoid(gate) * x
+  void (*scaled_add)(float alpha, const float* x, float beta, const float* y, int64_t count, float* out);
+  void (*widen_bf16)(const uint16_t* x, int64_t count, float* out);
+  void (*widen_f16)(const uint16_t* x, int64_t count, float* out);
+  void (*round_bf16)(const float* x, int64_t count, uint16_t* out);  ///< nearest even
+
+  /// filled + rows <= kChunk. When the chunk becomes full its sum is committed to `state`.
+  void (*lightning)(const LightningArgs&);
+  /// Adds one split's keys to the rows' running softmax.
+  void (*attend)(const AttentionArgs&);
+  /// Merges a later split's (out, max, sum) into an earlier one, for one row.
+  void (*merge_softmax)(float* out, float* max_score, float* weight_sum, const float* split_out, float split_max,
+                        float split_sum, int64_t head_dim);
+};
+
+}  // namespace minimax::cpu

@@ -1,0 +1,23 @@
+// Dense products on the CPU: shape-checked callers, work split by output rows.
+#pragma once
+
+#include "core/context.h"
+
+namespace minimax::cpu {
+
+/// One product of a group that shares the thread team: y[row][o] for o in [0, outputs).
+struct Product {
+  const Tensor* weight;  ///< [outputs, k] F32, BF16 or F16
+  const float* x;        ///< [rows, k]
+  int64_t rows;
+  float* y;  ///< [rows, outputs]
+};
+
+/// Computes all products as one piece of parallel work. A row's result does not depend on the other rows, the other
+/// products or the number of threads.
+void multiply(const Context& ctx, std::span<const Product> products);
+
+/// x: [rows, k] float32; weight: [outputs, k]; out: [rows, outputs] float32.
+void linear(const Context& ctx, const Tensor& x, const Tensor& weight, const Tensor& out);
+
+}  // namespace minimax::cpu

@@ -1,0 +1,42 @@
+// Batch: the tokens of one forward pass, packed without padding; and the caches its layers read and extend.
+#pragma once
+
+#include "core/chunk.h"
+#include "core/tensor.h"
+
+namespace minimax {
+
+/// Several sequences side by side. Decode is a batch in which every sequence has one token; training is a batch without
+/// page_table and slots. All int32, on the host.
+struct Batch {
+  Tensor tokens;      ///< [tokens] ids
+  Tensor positions;   ///< [tokens] place in the sequence, from 0; consecutive within a sequence
+  Tensor cu_seqlens;  ///< [seqs + 1] sequence s owns tokens cu_seqlens[s] .. cu_seqlens[s + 1]; none is empty
+  Tensor rows;        ///< [rows] tokens whose logits are wanted
+  Tensor page_table;  ///< [seqs, max_pages] KV page of positions 64 i .. 64 i + 63; undefined without a cache
+  Tensor slots;       ///< [seqs] lightning state slot; undefined without a cache
+
+  int64_t token_count() const { return tokens.dim(0); }
+  int64_t seqs() const { return cu_seqlens.dim(0) - 1; }
+};
+
+/// KV cache of one softmax layer. k lies transposed in its page so that vector lanes run over keys.
+struct KvPages {
+  Tensor k;  ///< [pages, kv_heads, head_dim, kChunk] float32, rotated
+  Tensor v;  ///< [pages, kv_heads, kChunk, head_dim] float32
+};
+
+/// Caches of one lightning layer: the state at the last multiple of kChunk, and the k, v rows since.
+struct LightningSlots {
+  Tensor state;     ///< [slots, heads, head_dim (key), head_dim (value)] float32
+  Tensor k_window;  ///< [slots, heads, head_dim, kChunk] float32
+  Tensor v_window;  ///< [slots, heads, kChunk, head_dim] float32
+};
+
+/// What one layer keeps between forward passes; only the member of its kind is defined.
+struct LayerCache {
+  KvPages kv;
+  LightningSlots lightning;
+};
+
+}  // namespace minimax
