@@ -5,6 +5,7 @@ find_package(CLI11 REQUIRED)
 find_package(fmt 9 REQUIRED)
 find_package(PkgConfig REQUIRED)
 pkg_check_modules(edit REQUIRED IMPORTED_TARGET libedit)
+pkg_check_modules(toml REQUIRED IMPORTED_TARGET tomlplusplus>=3.3)  # by pkg-config: its flags say "shared library"
 
 if(MINIMAX_TESTS)
   find_package(GTest 1.12 REQUIRED)

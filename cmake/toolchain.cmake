@@ -11,6 +11,9 @@ if(MOLD)
 endif()
 
 add_compile_options(-Wall -Wextra)
+if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU" AND CMAKE_CXX_COMPILER_VERSION VERSION_LESS 13)
+  add_compile_options(-Wno-restrict)  # GCC bug 105651: false alarm on "text" + std::string
+endif()
 
 set(MINIMAX_SANITIZE "" CACHE STRING "sanitizers for every target, for example address,undefined or thread")
 if(MINIMAX_SANITIZE)

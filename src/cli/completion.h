@@ -1,0 +1,13 @@
+// Shell completion scripts from the tree of verbs.
+#pragma once
+
+#include <string>
+
+#include "cli/command_tree.h"
+
+namespace minimax::cli {
+
+/// A script to be sourced. `shell`: bash, zsh or fish; throws kInvalidArgument for another.
+std::string completion_script(const CommandSpec& tree, const std::string& shell);
+
+}  // namespace minimax::cli

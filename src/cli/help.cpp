@@ -1,0 +1,125 @@
+#include "cli/help.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <sstream>
+
+namespace minimax::cli {
+namespace {
+
+// The left column of options: "-t, --threads N".
+std::string option_head(const OptionSpec& option) {
+  std::string head;
+  for (const std::string& name : option.names) head += (head.empty() ? "" : ", ") + name;
+  if (!head.starts_with("--")) return head + (option.value_name.empty() ? "" : " " + option.value_name);
+  return "    " + head + (option.value_name.empty() ? "" : " " + option.value_name);
+}
+
+std::string option_text(const OptionSpec& option) {
+  std::string text = option.help;
+  if (!option.choices.empty()) {
+    std::string list;
+    for (const std::string& choice : option.choices) list += (list.empty() ? "" : ", ") + choice;
+    text += " (" + list + ")";
+  }
+  if (!option.default_text.empty()) text += " [" + option.default_text + "]";
+  return text;
+}
+
+// Rows of two columns; a left cell too long for its column gets a line of its own.
+std::string two_columns(const std::vector<std::pair<std::string, std::string>>& rows, int columns) {
+  constexpr int kIndent = 2, kWidest = 30;
+  int left = 0;
+  for (const auto& [head, text] : rows)
+    if (display_width(head) <= kWidest) left = std::max(left, display_width(head));
+  const int right = kIndent + left + 2;
+  std::string out;
+  for (const auto& [head, text] : rows) {
+    const std::string body = wrapped(text, std::max(columns, right + 20), right);
+    const int width = display_width(head);
+    if (width > left)
+      out += std::string(kIndent, ' ') + head + "\n" + body;
+    else
+      out += std::string(kIndent, ' ') + head + std::string(left - width + 2, ' ') + body.substr(right);
+  }
+  return out;
+}
+
+}  // namespace
+
+std::string OptionSpec::key() const {
+  for (const std::string& name : names)
+    if (name.starts_with("--")) return name.substr(2);
+  return names.empty() ? "" : names.front().substr(1);
+}
+
+const CommandSpec* CommandSpec::find_verb(const std::string& wanted) const {
+  for (const CommandSpec& verb : verbs)
+    if (verb.name == wanted) return &verb;
+  return nullptr;
+}
+
+std::string wrapped(const std::string& text, int columns, int indent) {
+  std::string out;
+  std::istringstream lines(text);
+  for (std::string line; std::getline(lines, line);) {
+    std::istringstream words(line);
+    std::string current;
+    for (std::string word; words >> word;) {
+      if (!current.empty() && indent + display_width(current) + 1 + display_width(word) > columns) {
+        out += std::string(indent, ' ') + current + "\n";
+        current.clear();
+      }
+      current += (current.empty() ? "" : " ") + word;
+    }
+    out += (current.empty() ? "" : std::string(indent, ' ') + current) + "\n";
+  }
+  return out;
+}
+
+std::string help_text(const CommandSpec& command, const Terminal& terminal) {
+  const int columns = std::min(terminal.width(), 100);
+  const auto heading = [&](const std::string& text) { return "\n" + terminal.out_styled(Style::kBold, text) + "\n"; };
+  const bool is_program = !command.verbs.empty();
+  std::string out = wrapped(command.summary, columns, 0);
+  out += heading("Usage") + "  minimax " + (is_program ? "" : command.name + " ") + command.usage + "\n";
+  if (!command.description.empty()) out += "\n" + wrapped(command.description, columns, 0);
+
+  std::vector<std::pair<std::string, std::string>> rows;
+  if (is_program) {
+    for (const CommandSpec& verb : command.verbs) rows.emplace_back(verb.name, verb.summary);
+    out += heading("Verbs") + two_columns(rows, columns);
+  }
+  if (!command.positionals.empty()) {
+    rows.clear();
+    for (const PositionalSpec& positional : command.positionals) rows.emplace_back(positional.name, positional.help);
+    out += heading("Arguments") + two_columns(rows, columns);
+  }
+  // Groups in the order of their first option.
+  std::vector<std::string> groups;
+  for (const OptionSpec& option : command.options)
+    if (std::find(groups.begin(), groups.end(), option.group) == groups.end()) groups.push_back(option.group);
+  for (const std::string& group : groups) {
+    rows.clear();
+    for (const OptionSpec& option : command.options)
+      if (option.group == group) rows.emplace_back(option_head(option), option_text(option));
+    out += heading(group) + two_columns(rows, columns);
+  }
+  if (!command.examples.empty()) {
+    out += heading("Examples");
+    for (const Example& example : command.examples) {
+      if (!example.says.empty()) out += terminal.out_styled(Style::kDim, "  # " + example.says) + "\n";
+      out += "  " + example.command + "\n";
+    }
+  }
+  if (is_program)
+    out += "\n" + wrapped(
+                      "A flag can also be set as an environment variable (--max-tokens: MINIMAX_MAX_TOKENS) or in "
+                      "~/.config/minimax/config.toml (max-tokens = 100). The command line wins, then the "
+                      "environment, then the file.\nminimax VERB --help says more about each verb.",
+                      columns, 0);
+  return out;
+}
+
+}  // namespace minimax::cli
