@@ -1,5 +1,12 @@
 # One target per folder: minimax_library(), with its tests, benchmarks and fuzz targets beside it.
 
+# What `./check` builds under the sanitizers, and what it fuzzes.
+add_custom_target(fast_tests)
+add_custom_target(fuzz_targets)
+
+# Linked to every test and to the program, so that they behave alike under the sanitizers however they are started.
+add_library(sanitizer_options OBJECT ${PROJECT_SOURCE_DIR}/tests/sanitizer_options.cpp)
+
 # minimax_library(NAME SOURCES a.cpp ... DEPS core io ... [LINK Threads::Threads ...])
 # A static library mm_NAME from the current folder. DEPS are folders of src/, LINK other people's targets.
 function(minimax_library NAME)
@@ -29,7 +36,11 @@ function(minimax_test FOLDER)
     if(TARGET mm_${FOLDER})
       target_link_libraries(${TARGET} PRIVATE mm_${FOLDER})
     endif()
-    target_link_libraries(${TARGET} PRIVATE ${ARG_DEPS} ${ARG_LINK} GTest::gtest_main GTest::gmock rapidcheck)
+    target_link_libraries(${TARGET} PRIVATE ${ARG_DEPS} ${ARG_LINK} GTest::gtest_main GTest::gmock rapidcheck
+                                            sanitizer_options)
+    if(ARG_LABEL STREQUAL "fast")
+      add_dependencies(fast_tests ${TARGET})
+    endif()
     gtest_discover_tests(${TARGET} TEST_PREFIX "${FOLDER}." PROPERTIES LABELS ${ARG_LABEL} TIMEOUT 600
                          DISCOVERY_TIMEOUT 120)
   endforeach()
@@ -59,7 +70,7 @@ function(minimax_fuzz FOLDER)
   foreach(NAME IN LISTS ARG_UNPARSED_ARGUMENTS)
     set(TARGET ${FOLDER}_${NAME})
     add_executable(${TARGET} ${NAME}.cpp)
-    target_link_libraries(${TARGET} PRIVATE mm_${FOLDER} ${ARG_DEPS} ${ARG_LINK})
+    target_link_libraries(${TARGET} PRIVATE mm_${FOLDER} ${ARG_DEPS} ${ARG_LINK} sanitizer_options)
     if(MINIMAX_FUZZ)
       target_compile_options(${TARGET} PRIVATE -fsanitize=fuzzer)
       target_link_options(${TARGET} PRIVATE -fsanitize=fuzzer)
@@ -67,6 +78,9 @@ function(minimax_fuzz FOLDER)
       target_sources(${TARGET} PRIVATE ${PROJECT_SOURCE_DIR}/tests/replay_corpus_main.cpp)
     endif()
     set(CORPUS ${PROJECT_SOURCE_DIR}/testdata/fuzz/${NAME})
+    add_dependencies(fast_tests ${TARGET})
+    add_dependencies(fuzz_targets ${TARGET})
+    set_property(GLOBAL APPEND_STRING PROPERTY MINIMAX_FUZZ_TARGETS "$<TARGET_FILE:${TARGET}> ${CORPUS}\n")
     if(MINIMAX_TESTS AND EXISTS ${CORPUS})
       add_test(NAME ${FOLDER}.${NAME}.corpus COMMAND ${TARGET} -runs=0 ${CORPUS})
       set_tests_properties(${FOLDER}.${NAME}.corpus PROPERTIES LABELS fast)
