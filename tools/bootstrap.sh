@@ -146,15 +146,20 @@ percent_field() {
 
 # --- building ---------------------------------------------------------------------------------------------------------
 
-# configure PRESET [-D...]: unless the tree is configured already. A tree that was made for another place is made anew.
+# configured PRESET: whether the tree has been configured. One that was made for another place is taken away.
+configured() {
+  local dir=$build_root/$1 home
+  [[ -e $dir/CMakeCache.txt ]] || return
+  home=$(sed -n 's/^CMAKE_HOME_DIRECTORY:INTERNAL=//p' "$dir/CMakeCache.txt")
+  [[ $home -ef $root ]] || rm -rf "$dir"
+  [[ -e $dir/build.ninja ]]
+}
+
+# configure PRESET [-DNAME=VALUE...]: unless the tree is configured so already.
 configure() {
-  local preset=$1 dir=$build_root/$1 home
+  local preset=$1 dir=$build_root/$1
   shift
-  if [[ -e $dir/CMakeCache.txt ]]; then
-    home=$(sed -n 's/^CMAKE_HOME_DIRECTORY:INTERNAL=//p' "$dir/CMakeCache.txt")
-    [[ $home -ef $root ]] || rm -rf "$dir"
-  fi
-  if [[ -e $dir/build.ninja ]]; then
+  if configured "$preset"; then
     local option
     for option in "$@"; do
       grep -q "^${option%%=*}:[A-Z]*=${option#*=}$" <(sed 's/^/-D/' "$dir/CMakeCache.txt") || break
