@@ -15,43 +15,43 @@ constexpr int64_t kSplitKeys = 64 * kChunk;
 /// Every y is summed in the same order whatever the number of rows: lane l takes k = l, l + lanes, ... in turn, then
 /// the lanes are added by a fixed tree.
 struct MatmulArgs {
-  const void* w;  ///< [outputs, k], row-major, of the kernel's weight type
-  const void* x;  ///< [rows, k] float32; bfloat16 for matmul_bf16_bf16
-  float* y;       ///< y[row * y_stride + o]
-  int64_t outputs, rows, k;
-  int64_t y_stride;
+  const void* w = nullptr;  ///< [outputs, k], row-major, of the kernel's weight type
+  const void* x = nullptr;  ///< [rows, k] float32; bfloat16 for matmul_bf16_bf16
+  float* y = nullptr;       ///< y[row * y_stride + o]
+  int64_t outputs = 0, rows = 0, k = 0;
+  int64_t y_stride = 0;
 };
 
 /// One head of one sequence: rows of a chunk-anchored lightning attention step (docs/model.md).
 /// The window holds k and v of the positions since the last commit; `filled` of its rows are there before the call.
 struct LightningArgs {
-  const float* q;  ///< row i at q + i * qkv_stride; [rows, head_dim]
-  const float* k;  ///< likewise
-  const float* v;  ///< likewise
-  int64_t qkv_stride;
-  float* out;  ///< row i at out + i * out_stride
-  int64_t out_stride;
-  float* state;        ///< [head_dim, head_dim], key dimension first
-  float* k_window;     ///< [head_dim, kChunk]: transposed, so that vector lanes are keys
-  float* v_window;     ///< [kChunk, head_dim]
-  const float* decay;  ///< [kChunk + 1]: lambda^0 ... lambda^kChunk
-  int64_t rows, filled, head_dim;
+  const float* q = nullptr;  ///< row i at q + i * qkv_stride; [rows, head_dim]
+  const float* k = nullptr;  ///< likewise
+  const float* v = nullptr;  ///< likewise
+  int64_t qkv_stride = 0;
+  float* out = nullptr;  ///< row i at out + i * out_stride
+  int64_t out_stride = 0;
+  float* state = nullptr;        ///< [head_dim, head_dim], key dimension first
+  float* k_window = nullptr;     ///< [head_dim, kChunk]: transposed, so that vector lanes are keys
+  float* v_window = nullptr;     ///< [kChunk, head_dim]
+  const float* decay = nullptr;  ///< [kChunk + 1]: lambda^0 ... lambda^kChunk
+  int64_t rows = 0, filled = 0, head_dim = 0;
 };
 
 /// Query heads of one group (they share a kv head) at consecutive positions of one sequence, against keys
 /// [first_key, first_key + kSplitKeys) as far as each row may see. Row r = (position, head in group), position-major.
 struct AttentionArgs {
-  const float* q;  ///< row r at q + (r / group) * q_stride + (r % group) * head_dim
-  int64_t q_stride;
-  const float* const* k_pages;  ///< page p of this kv head: [head_dim, kChunk], transposed
-  const float* const* v_pages;  ///< [kChunk, head_dim]
-  float* out;                   ///< [rows, head_dim] running sum of exp(score - max) * v
-  float* max_score;             ///< [rows] running maximum; -inf at the start
-  float* weight_sum;            ///< [rows] running sum of exp(score - max)
-  int64_t first_position;       ///< position of rows 0 .. group - 1
-  int64_t first_key;            ///< multiple of kSplitKeys
-  int64_t rows, group, head_dim;
-  float scale;  ///< 1 / sqrt(head_dim)
+  const float* q = nullptr;  ///< row r at q + (r / group) * q_stride + (r % group) * head_dim
+  int64_t q_stride = 0;
+  const float* const* k_pages = nullptr;  ///< page p of this kv head: [head_dim, kChunk], transposed
+  const float* const* v_pages = nullptr;  ///< [kChunk, head_dim]
+  float* out = nullptr;                   ///< [rows, head_dim] running sum of exp(score - max) * v
+  float* max_score = nullptr;             ///< [rows] running maximum; -inf at the start
+  float* weight_sum = nullptr;            ///< [rows] running sum of exp(score - max)
+  int64_t first_position = 0;             ///< position of rows 0 .. group - 1
+  int64_t first_key = 0;                  ///< multiple of kSplitKeys
+  int64_t rows = 0, group = 0, head_dim = 0;
+  float scale = 1;  ///< 1 / sqrt(head_dim)
 };
 
 struct Kernels {

@@ -1,0 +1,185 @@
+#include "cpu/attention.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <limits>
+#include <vector>
+
+#include "cpu/isa.h"
+
+namespace minimax::cpu {
+namespace {
+
+/// Positions of one work item: with 8 heads to a group, 128 rows share each page they walk.
+constexpr int64_t kItemPositions = 16;
+
+/// Some consecutive tokens of one sequence against one kv head.
+struct Item {
+  int64_t seq, kv_head;
+  int64_t token, positions;  // first token of the batch, how many
+  int64_t first_position;
+  int64_t splits() const { return (first_position + positions - 1) / kSplitKeys + 1; }
+};
+
+/// Running softmax of an item's rows over some of the keys.
+struct Partial {
+  float* out;  // [rows, head_dim]
+  float* max_score;
+  float* weight_sum;
+
+  void reset(int64_t rows, int64_t head_dim) const {
+    std::memset(out, 0, static_cast<size_t>(rows * head_dim) * sizeof(float));
+    std::fill_n(max_score, rows, -std::numeric_limits<float>::infinity());
+    std::fill_n(weight_sum, rows, 0.0f);
+  }
+};
+
+class Attention {
+ public:
+  Attention(const Tensor& q, const Tensor& positions, const Tensor& cu_seqlens, const Tensor& page_table,
+            const Tensor& k_pages, const Tensor& v_pages, const Tensor& out)
+      : q_(q), out_(out), head_dim_(k_pages.dim(2)), group_(q.dim(1) / (k_pages.dim(1) * head_dim_)) {
+    const int64_t kv_heads = k_pages.dim(1), max_pages = page_table.dim(1);
+    const int64_t seqs = cu_seqlens.dim(0) - 1, head_stride = head_dim_ * kChunk;
+    for (int64_t seq = 0; seq < seqs; ++seq) {
+      const int64_t begin = cu_seqlens.data<int32_t>()[seq], end = cu_seqlens.data<int32_t>()[seq + 1];
+      const int64_t first = positions.data<int32_t>()[begin];
+      const int64_t pages = (first + end - begin - 1) / kChunk + 1;
+      for (int64_t kv_head = 0; kv_head < kv_heads; ++kv_head) {
+        page_offsets_.push_back(static_cast<int64_t>(k_page_of_.size()));
+        for (int64_t page = 0; page < pages; ++page) {
+          const int64_t id = page_table.data<int32_t>()[seq * max_pages + page];
+          k_page_of_.push_back(k_pages.data<float>() + (id * kv_heads + kv_head) * head_stride);
+          v_page_of_.push_back(v_pages.data<float>() + (id * kv_heads + kv_head) * head_stride);
+        }
+      }
+      for (int64_t token = begin; token < end; token += kItemPositions)
+        for (int64_t kv_head = 0; kv_head < kv_heads; ++kv_head)
+          items_.push_back({seq, kv_head, token, std::min(kItemPositions, end - token), first + token - begin});
+    }
+    kv_heads_ = kv_heads;
+  }
+
+  void run(const Context& ctx) const {
+    int64_t splits = 0;
+    for (const Item& item : items_) splits = std::max(splits, item.splits());
+    // Few items with long contexts (decode): one thread's work is a split of an item. Many items: a whole item, whose
+    // splits are merged as they come. The sums are the same either way.
+    const int64_t count = static_cast<int64_t>(items_.size());
+    if (splits > 1 && count < 4 * ctx.threads->size())
+      run_by_split(ctx, splits);
+    else
+      ctx.threads->parallel_for(count, 1, [&](int64_t begin, int64_t end) {
+        std::vector<float> total(partial_floats()), part(partial_floats());
+        for (int64_t i = begin; i < end; ++i) {
+          const Partial sum = partial_at(total.data()), next = partial_at(part.data());
+          attend(items_[i], 0, sum);
+          for (int64_t split = 1; split < items_[i].splits(); ++split) {
+            attend(items_[i], split, next);
+            merge(items_[i], sum, next);
+          }
+          finish(items_[i], sum);
+        }
+      });
+  }
+
+ private:
+  int64_t max_rows() const { return kItemPositions * group_; }
+  size_t partial_floats() const { return static_cast<size_t>(max_rows() * (head_dim_ + 2)); }
+  Partial partial_at(float* floats) const {
+    return {floats, floats + max_rows() * head_dim_, floats + max_rows() * (head_dim_ + 1)};
+  }
+
+  void run_by_split(const Context& ctx, int64_t splits) const {
+    const int64_t count = static_cast<int64_t>(items_.size()), floats = static_cast<int64_t>(partial_floats());
+    const Tensor parts = ctx.empty({count, splits, floats});
+    auto part = [&](int64_t item, int64_t split) {
+      return partial_at(parts.data<float>() + (item * splits + split) * floats);
+    };
+    ctx.threads->parallel_for(count * splits, 1, [&](int64_t begin, int64_t end) {
+      for (int64_t i = begin; i < end; ++i)
+        if (i % splits < items_[i / splits].splits())
+          attend(items_[i / splits], i % splits, part(i / splits, i % splits));
+    });
+    for (int64_t i = 0; i < count; ++i) {
+      for (int64_t split = 1; split < items_[i].splits(); ++split) merge(items_[i], part(i, 0), part(i, split));
+      finish(items_[i], part(i, 0));
+    }
+  }
+
+  void attend(const Item& item, int64_t split, const Partial& partial) const {
+    const int64_t rows = item.positions * group_;
+    partial.reset(rows, head_dim_);
+    const int64_t pages = page_offsets_[item.seq * kv_heads_ + item.kv_head];
+    kernels().attend({.q = q_.data<float>() + item.token * q_.dim(1) + item.kv_head * group_ * head_dim_,
+                      .q_stride = q_.dim(1),
+                      .k_pages = k_page_of_.data() + pages,
+                      .v_pages = v_page_of_.data() + pages,
+                      .out = partial.out,
+                      .max_score = partial.max_score,
+                      .weight_sum = partial.weight_sum,
+                      .first_position = item.first_position,
+                      .first_key = split * kSplitKeys,
+                      .rows = rows,
+                      .group = group_,
+                      .head_dim = head_dim_,
+                      .scale = 1.0f / std::sqrt(static_cast<float>(head_dim_))});
+  }
+
+  /// Rows that see none of the later split keep their bits: they are left alone, not merged with nothing.
+  void merge(const Item& item, const Partial& sum, const Partial& next) const {
+    for (int64_t row = 0; row < item.positions * group_; ++row)
+      if (next.weight_sum[row] > 0)
+        kernels().merge_softmax(sum.out + row * head_dim_, sum.max_score + row, sum.weight_sum + row,
+                                next.out + row * head_dim_, next.max_score[row], next.weight_sum[row], head_dim_);
+  }
+
+  void finish(const Item& item, const Partial& sum) const {
+    for (int64_t row = 0; row < item.positions * group_; ++row) {
+      float* to = out_.data<float>() + (item.token + row / group_) * out_.dim(1) +
+                  (item.kv_head * group_ + row % group_) * head_dim_;
+      for (int64_t d = 0; d < head_dim_; ++d) to[d] = sum.out[row * head_dim_ + d] / sum.weight_sum[row];
+    }
+  }
+
+  const Tensor& q_;
+  const Tensor& out_;
+  int64_t head_dim_, group_, kv_heads_;
+  std::vector<const float*> k_page_of_, v_page_of_;  // by (seq, kv head, page)
+  std::vector<int64_t> page_offsets_;                // by (seq, kv head)
+  std::vector<Item> items_;
+};
+
+}  // namespace
+
+void store_kv(const Context& ctx, const Tensor& k, const Tensor& v, const Tensor& positions, const Tensor& cu_seqlens,
+              const Tensor& page_table, const Tensor& k_pages, const Tensor& v_pages) {
+  const int64_t kv_heads = k_pages.dim(1), head_dim = k_pages.dim(2), max_pages = page_table.dim(1);
+  const int64_t seqs = cu_seqlens.dim(0) - 1;
+  for (int64_t seq = 0; seq < seqs; ++seq) {
+    const int64_t first = cu_seqlens.data<int32_t>()[seq], end = cu_seqlens.data<int32_t>()[seq + 1];
+    ctx.threads->parallel_for(end - first, 64, [&](int64_t begin, int64_t stop) {
+      for (int64_t token = first + begin; token < first + stop; ++token) {
+        const int64_t position = positions.data<int32_t>()[token];
+        const int64_t page = page_table.data<int32_t>()[seq * max_pages + position / kChunk];
+        const int64_t row = position % kChunk;
+        for (int64_t head = 0; head < kv_heads; ++head) {
+          const int64_t from = token * kv_heads * head_dim + head * head_dim;
+          const int64_t base = (page * kv_heads + head) * head_dim * kChunk;
+          float* to = k_pages.data<float>() + base + row;
+          for (int64_t d = 0; d < head_dim; ++d) to[d * kChunk] = k.data<float>()[from + d];
+          std::memcpy(v_pages.data<float>() + base + row * head_dim, v.data<float>() + from,
+                      static_cast<size_t>(head_dim) * sizeof(float));
+        }
+      }
+    });
+  }
+}
+
+void attention(const Context& ctx, const Tensor& q, const Tensor& positions, const Tensor& cu_seqlens,
+               const Tensor& page_table, const Tensor& k_pages, const Tensor& v_pages, const Tensor& out) {
+  Attention(q, positions, cu_seqlens, page_table, k_pages, v_pages, out).run(ctx);
+}
+
+}  // namespace minimax::cpu

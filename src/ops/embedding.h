@@ -1,0 +1,13 @@
+// Token embedding.
+#pragma once
+
+#include "core/context.h"
+#include "ops/weight.h"
+
+namespace minimax::ops {
+
+/// table: [vocab, hidden] F32, BF16 or F16; tokens: [tokens] int32 -> [tokens, hidden] float32. No scaling, no
+/// positions. Throws kInvalidArgument naming the first id outside [0, vocab).
+Tensor embedding(const Context& ctx, const Weight& table, const Tensor& tokens);
+
+}  // namespace minimax::ops

@@ -1,0 +1,82 @@
+#include "ops/moe.h"
+
+#include <cmath>
+#include <vector>
+
+#include "cpu/moe.h"
+#include "ops/activation.h"
+#include "ops/linear.h"
+
+namespace minimax::ops {
+
+Routing route(const Context& ctx, const Tensor& router_logits, int64_t top_k) {
+  MM_CHECK_DTYPE(router_logits, DType::kFloat32);
+  MM_CHECK(router_logits.rank() == 2 && top_k >= 1 && top_k <= router_logits.dim(1), "route: top_k ", top_k,
+           " of router logits ", router_logits.shape());
+  const int64_t tokens = router_logits.dim(0), experts = router_logits.dim(1);
+  Routing routing{ctx.empty({tokens, top_k}, DType::kInt32), ctx.empty({tokens, top_k})};
+  std::vector<char> taken(static_cast<size_t>(experts));
+  for (int64_t token = 0; token < tokens; ++token) {
+    const float* logits = router_logits.data<float>() + token * experts;
+    int32_t* chosen = routing.experts.data<int32_t>() + token * top_k;
+    float* weights = routing.weights.data<float>() + token * top_k;
+    taken.assign(static_cast<size_t>(experts), 0);
+    for (int64_t rank = 0; rank < top_k; ++rank) {
+      int64_t best = -1;
+      for (int64_t expert = 0; expert < experts; ++expert)
+        if (!taken[expert] && (best < 0 || logits[expert] > logits[best])) best = expert;
+      taken[best] = 1;
+      chosen[rank] = static_cast<int32_t>(best);
+    }
+    // Softmax over all, then renormalised over the chosen: the same as a softmax over the chosen.
+    float sum = 0;
+    for (int64_t rank = 0; rank < top_k; ++rank)
+      sum += weights[rank] = std::exp(logits[chosen[rank]] - logits[chosen[0]]);
+    for (int64_t rank = 0; rank < top_k; ++rank) weights[rank] /= sum;
+  }
+  return routing;
+}
+
+Tensor mix_experts(const Context& ctx, const Tensor& x, const Routing& routing,
+                   std::span<const ExpertWeights> experts) {
+  MM_CHECK_DTYPE(x, DType::kFloat32);
+  const int64_t tokens = x.dim(0), hidden = x.dim(1), top_k = routing.experts.dim(1);
+  MM_CHECK(!experts.empty(), "mix_experts: no experts");
+  const int64_t ffn = experts[0].gate.outputs();
+  MM_CHECK_SHAPE(routing.experts, tokens, top_k);
+  MM_CHECK_SHAPE(routing.weights, tokens, top_k);
+  std::vector<cpu::ExpertTensors> tensors;
+  for (const ExpertWeights& expert : experts) {
+    MM_CHECK_SHAPE(expert.gate.data, ffn, hidden);
+    MM_CHECK_SHAPE(expert.up.data, ffn, hidden);
+    MM_CHECK_SHAPE(expert.down.data, hidden, ffn);
+    tensors.push_back({&expert.gate.data, &expert.up.data, &expert.down.data});
+  }
+  for (const int32_t expert : routing.experts.span<int32_t>())
+    MM_CHECK(expert >= 0 && expert < static_cast<int64_t>(experts.size()), "mix_experts: expert ", expert, " of ",
+             experts.size());
+  Tensor out = ctx.empty(x.shape());
+  cpu::experts(ctx, x, routing.experts, routing.weights, tensors, out);
+  return out;
+}
+
+Tensor expert(const Context& ctx, const Tensor& x, const ExpertWeights& weights) {
+  return linear(ctx, silu_mul(ctx, linear(ctx, x, weights.gate), linear(ctx, x, weights.up)), weights.down);
+}
+
+Tensor mix_shared(const Context& ctx, const Tensor& x, const Tensor& routed, const Tensor& shared,
+                  const Weight& coefficient) {
+  MM_CHECK_SHAPE(coefficient.data, 1, x.dim(1));
+  MM_CHECK(x.shape() == routed.shape() && x.shape() == shared.shape(), "mix_shared: x ", x.shape(), ", routed ",
+           routed.shape(), ", shared ", shared.shape());
+  const Tensor logits = linear(ctx, x, coefficient);  // [tokens, 1]
+  Tensor out = ctx.empty(x.shape());
+  for (int64_t token = 0; token < x.dim(0); ++token) {
+    const float c = 1.0f / (1.0f + std::exp(-logits.data<float>()[token]));
+    const Tensor row = scaled_add(ctx, 1.0f - c, routed.rows(token, token + 1), c, shared.rows(token, token + 1));
+    std::copy_n(row.data<float>(), x.dim(1), out.data<float>() + token * x.dim(1));
+  }
+  return out;
+}
+
+}  // namespace minimax::ops
