@@ -105,7 +105,7 @@ ensure_packages() {
 
   # --no-remove: where an installed package excludes one of ours, say so rather than take it away.
   command=(apt-get install -y --no-install-recommends --no-remove "${missing[@]}")
-  say "installing ${#missing[@]} Debian packages: ${missing[*]}"
+  say "installing what is missing: ${missing[*]}"
   local apt=(env DEBIAN_FRONTEND=noninteractive apt-get -o DPkg::Lock::Timeout=300 -o APT::Status-Fd=1)
   if ! as_root true; then
     say "cannot: this user is not root and sudo is not available. As root, run:"
@@ -127,9 +127,9 @@ ensure_packages() {
     done; then
     progress_end
     tail -n 15 "$log" >&2
-    say "the packages could not be installed: no network, or a conflict (above). When it is solved, run this, or $me again:"
+    say "these packages could not be installed; apt's last words are above, the whole log is $log"
+    say "with a network (as root), run ./$me again, or:"
     say "  ${command[*]}"
-    say "the whole log: $log"
     exit 1
   fi
   $on_tty && printf '\r\033[K' >&2
