@@ -20,7 +20,8 @@ if(NOT CMAKE_SCRIPT_MODE_FILE)
 endif()
 
 set(MINIMAX_COMMIT unknown)
-set(WATCHED "")
+# Never empty: ninja takes an empty depfile for a missing one and would run this at every build.
+set(WATCHED " ${SOURCE}/cmake/version.cpp.in")
 if(GIT)
   # The checkout may belong to somebody else than the one who builds.
   set(GIT ${GIT} -c safe.directory=* -C ${SOURCE})
