@@ -105,13 +105,14 @@ ensure_packages() {
 
   # --no-remove: where an installed package excludes one of ours, say so rather than take it away.
   command=(apt-get install -y --no-install-recommends --no-remove "${missing[@]}")
-  say "installing what is missing: ${missing[*]}"
   local apt=(env DEBIAN_FRONTEND=noninteractive apt-get -o DPkg::Lock::Timeout=300 -o APT::Status-Fd=1)
   if ! as_root true; then
-    say "cannot: this user is not root and sudo is not available. As root, run:"
+    say "these Debian packages are missing: ${missing[*]}"
+    say "this user is not root and cannot use sudo; as root, run:"
     say "  ${command[*]}"
     exit 1
   fi
+  say "installing what is missing: ${missing[*]}"
   : >"$log"
   # The lists may be absent, as in a container. A failure is apt's to tell below, if what it has does not suffice.
   as_root "${apt[@]}" update >>"$log" 2>&1 </dev/null || true
