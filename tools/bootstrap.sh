@@ -40,6 +40,7 @@ progress_end() {
 # die_with_log LOG TEXT: the end of the log, where the whole of it is, and the end of this run.
 die_with_log() {
   progress_end
+  rm -f "$build_root"/.have-*  # perhaps a package was taken away: look again next time
   # A compiler's own words begin at ninja's first FAILED line and are worth more than what other jobs said after it.
   { sed -n '/^FAILED: /,$p' "$1" | grep . || tail -n 40 "$1"; } | grep -v '^@@' | head -n 60 >&2
   say "$2"
@@ -86,63 +87,63 @@ as_root() {
   fi
 }
 
-# ensure_packages LIST...: installs what is missing. Asks dpkg only when the list of packages is newer than the last time
-# it was found complete.
+# ensure_packages LIST...: installs what is missing; ends the run if it cannot, unless only the list "speed" is concerned.
+# Asks dpkg only when the list of packages is newer than the last time this was done.
 ensure_packages() {
-  local stamp="$build_root/.have-${*// /-}" missing log=$build_root/apt.log command line
+  local stamp missing
+  stamp=$build_root/.have-$(IFS=-; echo "$*")
   [[ $stamp -nt $root/tools/packages.txt ]] && return
-  if ! command -v dpkg-query >/dev/null; then
+  if command -v dpkg-query >/dev/null; then
+    mapfile -t missing < <(missing_packages "$@")
+    if ((${#missing[@]})) && ! install_packages "$@"; then
+      mapfile -t missing < <(missing_packages "${@/#speed/}")
+      ((${#missing[@]} == 0)) || exit 1
+      say "going on without them: slower builds"
+    fi
+  else
     say "this is not a Debian system; going on with what is here. The packages wanted, by their Debian names:"
     say "$(packages_of "$@" | paste -sd ' ')"
-    touch "$stamp"
-    return
   fi
-  mapfile -t missing < <(missing_packages "$@")
-  if ((${#missing[@]} == 0)); then
-    touch "$stamp"
-    return
-  fi
-
-  # --no-remove: where an installed package excludes one of ours, say so rather than take it away.
-  command=(apt-get install -y --no-install-recommends --no-remove "${missing[@]}")
-  local apt=(env DEBIAN_FRONTEND=noninteractive apt-get -o DPkg::Lock::Timeout=300 -o APT::Status-Fd=1)
-  if ! as_root true; then
-    say "these Debian packages are missing: ${missing[*]}"
-    say "this user is not root and cannot use sudo; as root, run:"
-    say "  ${command[*]}"
-    exit 1
-  fi
-  say "installing what is missing: ${missing[*]}"
-  : >"$log"
-  # The lists may be absent, as in a container. A failure is apt's to tell below, if what it has does not suffice.
-  as_root "${apt[@]}" update >>"$log" 2>&1 </dev/null || true
-  # The first missing name was guessed if there were no lists.
-  mapfile -t missing < <(missing_packages "$@")
-  if ! as_root "${apt[@]}" install -y --no-install-recommends --no-remove "${missing[@]}" 2>&1 </dev/null |
-    while IFS= read -r line; do
-      case $line in
-        dlstatus:*) percent_field "$line" && progress "downloading packages" "$REPLY" ;;
-        pmstatus:*) percent_field "$line" && progress "installing packages" "$REPLY" ;;
-        *) printf '%s\n' "$line" >>"$log" ;;
-      esac
-    done; then
-    progress_end
-    tail -n 15 "$log" >&2
-    say "these packages could not be installed; apt's last words are above, the whole log is $log"
-    say "with a network (as root), run ./$me again, or:"
-    say "  ${command[*]}"
-    exit 1
-  fi
-  $on_tty && printf '\r\033[K' >&2
   touch "$stamp"
 }
 
-# Third field of apt's "pmstatus:package:12.3:text" as an integer.
-percent_field() {
-  local IFS=: fields
-  read -ra fields <<<"$1"
-  REPLY=${fields[2]%%.*}
-  [[ $REPLY =~ ^[0-9]+$ ]]
+# install_packages LIST...: false, with the reason told, when they could not be installed.
+install_packages() {
+  local missing log=$build_root/apt.log line
+  local apt=(env DEBIAN_FRONTEND=noninteractive apt-get -o DPkg::Lock::Timeout=300 -o APT::Status-Fd=1)
+  # --no-remove: where an installed package excludes one of ours, say so rather than take it away.
+  local install=(install -y --no-install-recommends --no-remove)
+  mapfile -t missing < <(missing_packages "$@")
+  say "installing what is missing: ${missing[*]}"
+  if ! as_root true; then
+    say "this user is not root and cannot use sudo; as root, run:"
+    say "  apt-get ${install[*]} ${missing[*]}"
+    return 1
+  fi
+  # The lists may be absent, as in a container. A failure is apt's to tell below, if what it has does not suffice.
+  as_root "${apt[@]}" update >"$log" 2>&1 </dev/null || true
+  # Which of two alternatives is known shows only now.
+  mapfile -t missing < <(missing_packages "$@")
+  if as_root "${apt[@]}" "${install[@]}" "${missing[@]}" 2>&1 </dev/null | apt_progress 3>>"$log"; then return; fi
+  tail -n 15 "$log" >&2
+  say "these packages could not be installed; apt's last words are above, the whole log is $log"
+  say "with a network (as root), run ./$me again, or:"
+  say "  apt-get ${install[*]} ${missing[*]}"
+  return 1
+}
+
+# Reads what apt says: status lines such as "pmstatus:package:12.3:text" become progress, the others go to descriptor 3.
+apt_progress() {
+  local line percent
+  while IFS= read -r line; do
+    percent=$(cut -d: -f3 <<<"$line")
+    case $line in
+      dlstatus:*) progress "downloading packages" "${percent%.*}" ;;
+      pmstatus:*) progress "installing packages" "${percent%.*}" ;;
+      *) printf '%s\n' "$line" >&3 ;;
+    esac
+  done
+  progress_end
 }
 
 # --- building ---------------------------------------------------------------------------------------------------------
