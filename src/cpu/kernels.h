@@ -81,6 +81,11 @@ struct Kernels {
   /// Merges a later split's (out, max, sum) into an earlier one, for one row.
   void (*merge_softmax)(float* out, float* max_score, float* weight_sum, const float* split_out, float split_max,
                         float split_sum, int64_t head_dim);
+
+  // What a ceiling is made of (cpu/ceilings.h). The returned number only keeps the work from being left out.
+  float (*probe_fma)(int64_t flops);       ///< does at least `flops`, 2 a multiply-add, from registers
+  float (*probe_bf16_dot)(int64_t flops);  ///< likewise, 4 a float32 lane; null without bf16 dot products
+  float (*probe_read)(const float* from, int64_t count);  ///< reads all of it; count a multiple of 128
 };
 
 }  // namespace minimax::cpu

@@ -8,6 +8,13 @@
 #include <immintrin.h>
 #endif
 
+// Before a loop over registers: unrolled whole, else GCC keeps arrays of more than 16 vectors in memory.
+#if defined(__clang__)
+#define MM_UNROLL _Pragma("clang loop unroll(full)")
+#else
+#define MM_UNROLL _Pragma("GCC unroll 64")
+#endif
+
 namespace minimax::cpu::MM_ISA {
 
 #if defined(__AVX512F__)
@@ -113,6 +120,16 @@ inline F32 load_f16_partial(const uint16_t* from, int64_t count) {
   for (int64_t lane = 0; lane < count; ++lane) x[lane] = widen_f16(from[lane]);
   return x;
 }
+
+#if defined(__AVX512BF16__)
+/// 32 bf16 values; lane l of the float32 sum takes values 2 l and 2 l + 1.
+typedef __m512bh BF16Pairs;
+
+/// sum + a . b for each lane's pair, with the roundings of VDPBF16PS (denormals are zero).
+inline F32 dot_bf16(BF16Pairs a, BF16Pairs b, F32 sum) {
+  return (F32)_mm512_dpbf16_ps((__m512)sum, a, b);
+}
+#endif
 
 /// Upper lanes onto lower lanes, halving until one is left: always this tree.
 inline float sum_of_lanes(F32 x) {

@@ -34,6 +34,13 @@ const Kernels kTable = {
     .lightning = lightning,
     .attend = attend,
     .merge_softmax = merge_softmax,
+    .probe_fma = probe_fma,
+#if defined(__AVX512BF16__)
+    .probe_bf16_dot = probe_bf16_dot,
+#else
+    .probe_bf16_dot = nullptr,
+#endif
+    .probe_read = probe_read,
 };
 
 }  // namespace minimax::cpu::MM_ISA

@@ -27,4 +27,10 @@ void attend(const AttentionArgs& args);
 void merge_softmax(float* out, float* max_score, float* weight_sum, const float* split_out, float split_max,
                    float split_sum, int64_t head_dim);
 
+float probe_fma(int64_t flops);
+#if defined(__AVX512BF16__)
+float probe_bf16_dot(int64_t flops);
+#endif
+float probe_read(const float* from, int64_t count);
+
 }  // namespace minimax::cpu::MM_ISA
