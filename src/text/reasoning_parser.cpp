@@ -1,0 +1,95 @@
+#include "text/reasoning_parser.h"
+
+namespace minimax::text {
+namespace {
+
+constexpr std::string_view kOpen = "<think>";
+constexpr std::string_view kClose = "</think>";
+constexpr int kMaxNewlinesAfterClose = 2;
+
+bool is_space(char c) {
+  return c == ' ' || c == '\t' || c == '\n' || c == '\r';
+}
+
+}  // namespace
+
+ReasoningParser::Delta ReasoningParser::feed(std::string_view text) {
+  Delta delta;
+  for (char c : text) take(c, delta);
+  return delta;
+}
+
+ReasoningParser::Delta ReasoningParser::finish() {
+  Delta delta;
+  if (state_ == State::kStart && starts_in_reasoning_) state_ = State::kReasoning;
+  (in_reasoning() ? delta.reasoning : delta.content) = std::move(held_);
+  held_.clear();
+  return delta;
+}
+
+void ReasoningParser::take(char c, Delta& delta) {
+  switch (state_) {
+    case State::kStart:
+      at_start(c, delta);
+      break;
+    case State::kOpened:
+      state_ = State::kReasoning;
+      if (c != '\n') in_block(c, delta);
+      break;
+    case State::kReasoning:
+      in_block(c, delta);
+      break;
+    case State::kClosed:
+      if (c == '\n' && newlines_to_skip_ > 0) {
+        --newlines_to_skip_;
+        break;
+      }
+      state_ = State::kContent;
+      [[fallthrough]];
+    case State::kContent:
+      delta.content += c;
+      break;
+  }
+}
+
+// held_ is space, then a beginning of kOpen.
+void ReasoningParser::at_start(char c, Delta& delta) {
+  const size_t tag = held_.find('<');
+  const size_t matched = tag == std::string::npos ? 0 : held_.size() - tag;
+  if (c == kOpen[matched]) {
+    held_ += c;
+    if (matched + 1 < kOpen.size()) return;
+    held_.clear();
+    state_ = State::kOpened;
+    return;
+  }
+  if (matched == 0 && is_space(c)) {
+    held_ += c;
+    return;
+  }
+  const std::string text = std::move(held_) + c;
+  held_.clear();
+  state_ = starts_in_reasoning_ ? State::kReasoning : State::kContent;
+  for (char again : text) take(again, delta);
+}
+
+// held_ is at most one newline, then a beginning of kClose.
+void ReasoningParser::in_block(char c, Delta& delta) {
+  const size_t newline = held_.starts_with('\n') ? 1 : 0;
+  if (c == kClose[held_.size() - newline]) {
+    held_ += c;
+    if (held_.size() - newline < kClose.size()) return;
+    held_.clear();
+    newlines_to_skip_ = kMaxNewlinesAfterClose;
+    state_ = State::kClosed;
+    return;
+  }
+  delta.reasoning += held_;
+  held_.clear();
+  if (c == '\n' || c == '<')
+    held_ = c;
+  else
+    delta.reasoning += c;
+}
+
+}  // namespace minimax::text
