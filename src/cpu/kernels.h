@@ -54,6 +54,13 @@ struct AttentionArgs {
   float scale = 1;  ///< 1 / sqrt(head_dim)
 };
 
+/// What a first look at a row of logits tells.
+struct LogitsSummary {
+  float max;            ///< the largest value; -inf for a row of -inf
+  int64_t argmax;       ///< where it stands; of equal values the first
+  int64_t not_a_logit;  ///< index of the first NaN or +inf, or -1; when there is one the others mean nothing
+};
+
 struct Kernels {
   const char* isa;
   int lanes;          ///< float32 values of a vector register
@@ -86,6 +93,12 @@ struct Kernels {
   float (*probe_fma)(int64_t flops);       ///< does at least `flops`, 2 a multiply-add, from registers
   float (*probe_bf16_dot)(int64_t flops);  ///< likewise, 4 a float32 lane; null without bf16 dot products
   float (*probe_read)(const float* from, int64_t count);  ///< reads all of it; count a multiple of 128
+
+  /// One row of logits (cpu/logits.h). The same bits in every table.
+  LogitsSummary (*summarize)(const float* logits, int64_t count);
+  double (*sum_exp)(const float* logits, int64_t count, float max);
+  double (*exp_weights)(const float* logits, int64_t count, float max, float inverse_temperature, float quantum,
+                        float* weights);
 };
 
 }  // namespace minimax::cpu

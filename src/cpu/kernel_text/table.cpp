@@ -41,6 +41,9 @@ const Kernels kTable = {
     .probe_bf16_dot = nullptr,
 #endif
     .probe_read = probe_read,
+    .summarize = summarize,
+    .sum_exp = sum_exp,
+    .exp_weights = exp_weights,
 };
 
 }  // namespace minimax::cpu::MM_ISA

@@ -33,4 +33,9 @@ float probe_bf16_dot(int64_t flops);
 #endif
 float probe_read(const float* from, int64_t count);
 
+LogitsSummary summarize(const float* logits, int64_t count);
+double sum_exp(const float* logits, int64_t count, float max);
+double exp_weights(const float* logits, int64_t count, float max, float inverse_temperature, float quantum,
+                   float* weights);
+
 }  // namespace minimax::cpu::MM_ISA
