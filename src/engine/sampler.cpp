@@ -1,0 +1,133 @@
+#include "engine/sampler.h"
+
+#include <algorithm>
+#include <limits>
+#include <utility>
+
+#include "core/error.h"
+#include "core/rng.h"
+#include "cpu/logits.h"
+
+namespace minimax::engine {
+namespace {
+
+constexpr float kMinusInfinity = -std::numeric_limits<float>::infinity();
+constexpr float kLargest = std::numeric_limits<float>::max();
+
+void check_id(const char* what, int32_t id, int64_t vocab) {
+  MM_CHECK(id >= 0 && id < vocab, what, " ", id, ", expected one from 0 to ", vocab - 1);
+}
+
+// The `count` largest logits, best first, of equal ones the lower id first.
+std::vector<TokenLogProb> most_probable(std::span<const float> logits, double log_sum, int64_t count) {
+  std::vector<TokenLogProb> heap;  // log_prob holds the logit until the end; the worst is in front
+  const auto better = [](const TokenLogProb& a, const TokenLogProb& b) {
+    return a.log_prob > b.log_prob || (a.log_prob == b.log_prob && a.id < b.id);
+  };
+  if (count == 0) return heap;
+  const int32_t size = static_cast<int32_t>(logits.size());
+  constexpr int32_t kBlock = 32;
+  for (int32_t start = 0; start < size; start += kBlock) {
+    const int32_t end = std::min(start + kBlock, size);
+    const bool full = static_cast<int64_t>(heap.size()) == count;
+    // Ids rise, so a logit equal to the worst one kept is not better than it.
+    const float worst = full ? heap.front().log_prob : 0;
+    if (full && end - start == kBlock) {
+      int32_t hits = 0;
+      for (int32_t offset = 0; offset < kBlock; ++offset) hits |= logits[start + offset] > worst;
+      if (!hits) continue;
+    }
+    for (int32_t id = start; id < end; ++id) {
+      if (static_cast<int64_t>(heap.size()) == count) {
+        if (!(logits[id] > heap.front().log_prob)) continue;
+        std::pop_heap(heap.begin(), heap.end(), better);
+        heap.pop_back();
+      }
+      heap.push_back({id, logits[id]});
+      std::push_heap(heap.begin(), heap.end(), better);
+    }
+  }
+  std::sort_heap(heap.begin(), heap.end(), better);
+  for (TokenLogProb& token : heap) token.log_prob = static_cast<float>(token.log_prob - log_sum);
+  return heap;
+}
+
+}  // namespace
+
+Sampler::Sampler(SamplingParams params, int64_t vocab, std::span<const int32_t> prompt, std::span<const int32_t> banned)
+    : params_(std::move(params)), vocab_(vocab), banned_(banned.begin(), banned.end()) {
+  params_.validate(vocab);
+  penalized_ = params_.repetition_penalty != 1 || params_.presence_penalty != 0 || params_.frequency_penalty != 0;
+  for (int32_t id : banned_) check_id("banned token id", id, vocab);
+  for (int32_t id : prompt) {
+    check_id("token id", id, vocab);
+    if (penalized_) seen_.emplace(id, 0);
+  }
+}
+
+void Sampler::accept(int32_t id) {
+  check_id("token id", id, vocab_);
+  if (penalized_) ++seen_[id];
+  ++accepted_;
+}
+
+void Sampler::change_logits(std::span<float> logits, std::span<const uint64_t> allowed) const {
+  for (const auto& [id, in_answer] : seen_) {
+    float& logit = logits[id];
+    logit = logit > 0 ? logit / params_.repetition_penalty : logit * params_.repetition_penalty;
+    if (in_answer > 0) logit -= params_.presence_penalty + params_.frequency_penalty * static_cast<float>(in_answer);
+    logit = std::min(logit, kLargest);  // a penalty of 0.01 must not make +inf of a large logit
+  }
+  for (const auto& [id, bias] : params_.logit_bias) logits[id] = std::min(logits[id] + bias, kLargest);
+  for (int32_t id : banned_) logits[id] = kMinusInfinity;
+  for (size_t word = 0; word < allowed.size(); ++word) {
+    if (allowed[word] == ~uint64_t{0}) continue;
+    const size_t end = std::min(logits.size(), 64 * (word + 1));
+    for (size_t id = 64 * word; id < end; ++id)
+      if (!(allowed[word] >> (id % 64) & 1)) logits[id] = kMinusInfinity;
+  }
+}
+
+int32_t Sampler::choose(std::span<const float> logits, float max, SamplerScratch& scratch) const {
+  scratch.weights.resize(logits.size());
+  const std::span<float> weights = scratch.weights;
+  // 1 / temperature stays finite, so that the most probable id keeps 0 * (1 / temperature) = 0.
+  const float inverse_temperature = std::min(1.0f / params_.temperature, kLargest);
+  Head head{.mass = cpu::exp_weights(logits, max, inverse_temperature, weights)};
+  if (params_.top_k > 0) head = head_of_count(weights, head.mass, params_.top_k, scratch.buckets);
+  head = head_of_mass(weights, head, static_cast<double>(params_.top_p), scratch.buckets);
+  head = head_of_weight(weights, head, params_.min_p);
+  return draw(weights, head, uniform_at(params_.seed, params_.stream, static_cast<uint64_t>(accepted_)));
+}
+
+Sampled Sampler::sample(std::span<const float> logits, SamplerScratch& scratch,
+                        std::span<const uint64_t> allowed) const {
+  MM_CHECK(static_cast<int64_t>(logits.size()) == vocab_, "sampler got ", logits.size(), " logits, expected ", vocab_);
+  MM_CHECK(allowed.empty() || static_cast<int64_t>(allowed.size()) == (vocab_ + 63) / 64, "mask of allowed ids has ",
+           allowed.size(), " words, expected ", (vocab_ + 63) / 64);
+  const cpu::LogitsSummary raw = cpu::summarize(logits);
+  MM_CHECK_KIND(kInternal, raw.not_a_logit < 0, "the model's logit of token id ", raw.not_a_logit, " is ",
+                logits[raw.not_a_logit], ", expected a finite number or -inf");
+  MM_CHECK_KIND(kInternal, raw.max > kMinusInfinity, "the model's logits are all -inf");
+
+  cpu::LogitsSummary changed = raw;
+  std::span<const float> current = logits;
+  if (!seen_.empty() || !params_.logit_bias.empty() || !banned_.empty() || !allowed.empty()) {
+    scratch.logits.assign(logits.begin(), logits.end());
+    change_logits(scratch.logits, allowed);
+    current = scratch.logits;
+    changed = cpu::summarize(current);
+    MM_CHECK_KIND(kInternal, changed.max > kMinusInfinity, "no token is left to choose: all ", vocab_,
+                  " ids are banned");
+  }
+
+  Sampled out;
+  const bool greedy = params_.temperature == 0 || params_.top_k == 1;
+  out.id = static_cast<int32_t>(greedy ? changed.argmax : choose(current, changed.max, scratch));
+  const double log_sum = cpu::log_sum_exp(logits, raw.max);
+  out.log_prob = static_cast<float>(logits[out.id] - log_sum);
+  out.top = most_probable(logits, log_sum, params_.top_logprobs);
+  return out;
+}
+
+}  // namespace minimax::engine
