@@ -46,7 +46,7 @@ std::vector<double> exact_probabilities(const std::vector<float>& logits, const 
 
   std::vector<int32_t> ids(vocab);
   std::iota(ids.begin(), ids.end(), 0);
-  std::stable_sort(ids.begin(), ids.end(), [&](int32_t a, int32_t b) { return x[a] > x[b]; });
+  std::sort(ids.begin(), ids.end(), [&](int32_t a, int32_t b) { return x[a] > x[b] || (x[a] == x[b] && a < b); });
   if (params.top_k > 0 && params.top_k < vocab) ids.resize(params.top_k);
   double mass = 0, sum = 0, kept_mass = 0;
   for (int32_t id : ids) mass += x[id];
@@ -213,7 +213,8 @@ TEST(Sampler, LogProbIsTheModelsOwn) {
 
   std::vector<int32_t> ids(1000);
   std::iota(ids.begin(), ids.end(), 0);
-  std::stable_sort(ids.begin(), ids.end(), [&](int32_t a, int32_t b) { return logits[a] > logits[b]; });
+  std::sort(ids.begin(), ids.end(),
+            [&](int32_t a, int32_t b) { return logits[a] > logits[b] || (logits[a] == logits[b] && a < b); });
   ASSERT_EQ(sampled.top.size(), 5u);
   for (size_t rank = 0; rank < 5; ++rank) {
     EXPECT_EQ(sampled.top[rank].id, ids[rank]);

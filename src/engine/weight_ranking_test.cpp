@@ -35,7 +35,8 @@ std::set<int32_t> members(const std::vector<float>& weights, const Head& head) {
 std::vector<int32_t> ranking(const std::vector<float>& weights) {
   std::vector<int32_t> ids(weights.size());
   std::iota(ids.begin(), ids.end(), 0);
-  std::stable_sort(ids.begin(), ids.end(), [&](int32_t a, int32_t b) { return weights[a] > weights[b]; });
+  std::sort(ids.begin(), ids.end(),
+            [&](int32_t a, int32_t b) { return weights[a] > weights[b] || (weights[a] == weights[b] && a < b); });
   while (weights[ids.back()] == 0) ids.pop_back();
   return ids;
 }
