@@ -5,6 +5,7 @@
 #include <cstring>
 #include <functional>
 #include <numeric>
+#include <tuple>
 
 #include "core/error.h"
 #include "io/atomic_file.h"
@@ -65,8 +66,8 @@ void check_size(const TensorInfo& tensor, std::string_view file) {
 void check_layout(const std::vector<TensorInfo>& tensors, int64_t data_bytes, std::string_view file) {
   std::vector<const TensorInfo*> by_place;
   for (const TensorInfo& tensor : tensors) by_place.push_back(&tensor);
-  std::stable_sort(by_place.begin(), by_place.end(), [](const TensorInfo* a, const TensorInfo* b) {
-    return std::pair(a->begin, a->end) < std::pair(b->begin, b->end);
+  std::sort(by_place.begin(), by_place.end(), [](const TensorInfo* a, const TensorInfo* b) {
+    return std::tie(a->begin, a->end, a->name) < std::tie(b->begin, b->end, b->name);
   });
   int64_t filled = 0;
   for (const TensorInfo* tensor : by_place) {
@@ -159,8 +160,9 @@ void write_safetensors(const std::filesystem::path& path, std::span<const NamedT
                        const std::map<std::string, std::string>& metadata) {
   std::vector<const NamedTensor*> order;
   for (const NamedTensor& tensor : tensors) order.push_back(&tensor);
-  std::stable_sort(order.begin(), order.end(), [](const NamedTensor* a, const NamedTensor* b) {
-    return size_of(a->tensor.dtype()) > size_of(b->tensor.dtype());
+  std::sort(order.begin(), order.end(), [](const NamedTensor* a, const NamedTensor* b) {
+    const int64_t a_bytes = size_of(a->tensor.dtype()), b_bytes = size_of(b->tensor.dtype());
+    return a_bytes != b_bytes ? a_bytes > b_bytes : a < b;  // a < b: their places in the caller's list
   });
 
   json::object header;
