@@ -1,6 +1,8 @@
 #include "core/arena.h"
 
+#include <atomic>
 #include <bit>
+#include <cstring>
 #include <map>
 #include <mutex>
 #include <new>
@@ -27,6 +29,7 @@ struct Arena::Blocks {
   int64_t in_use = 0;
   int64_t reserved = 0;
   bool closed = false;  // the arena is gone: blocks that come back are freed
+  std::atomic<bool> poisoned{false};
 
   ~Blocks() { release_free(); }
 
@@ -79,7 +82,12 @@ Tensor Arena::empty(Shape shape, DType dtype) {
   void* data = blocks_->take(bytes);
   std::shared_ptr<const void> owner(
       data, [blocks = blocks_, bytes](const void* block) { blocks->give_back(const_cast<void*>(block), bytes); });
+  if (blocks_->poisoned) std::memset(data, 0xff, static_cast<size_t>(bytes));
   return Tensor(std::move(owner), data, shape, dtype);
+}
+
+void Arena::poison() {
+  blocks_->poisoned = true;
 }
 
 int64_t Arena::bytes_in_use() const {

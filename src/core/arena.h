@@ -22,6 +22,9 @@ class Arena {
   int64_t bytes_reserved() const;
   /// Gives the free blocks back to the system.
   void trim();
+  /// For tests: from now on every tensor comes filled with bytes 0xff, which are NaN in each float type and -1 in each
+  /// integer type, so that a result that was never written shows.
+  void poison();
 
  private:
   struct Blocks;

@@ -1,5 +1,6 @@
 #include "cpu/isa.h"
 
+#include <atomic>
 #include <cstdlib>
 #include <string>
 
@@ -61,6 +62,8 @@ const Kernels& choose() {
   return *usable_kernels().front();
 }
 
+std::atomic<const Kernels*> scoped{nullptr};  // a test's table, before the chosen one
+
 }  // namespace
 
 std::vector<const Kernels*> usable_kernels() {
@@ -79,7 +82,14 @@ const Kernels& kernels_named(std::string_view name) {
   throw Error(ErrorKind::kInvalidArgument, cat("MINIMAX_ISA=", name, ": expected one of ", names(false)));
 }
 
+ScopedKernels::ScopedKernels(const Kernels& table) : outer_(scoped.exchange(&table)) {}
+ScopedKernels::~ScopedKernels() {
+  scoped.store(outer_);
+}
+
 const Kernels& kernels() {
+  if (const Kernels* table = scoped.load(std::memory_order_relaxed)) [[unlikely]]
+    return *table;
   static const Kernels& chosen = choose();
   return chosen;
 }

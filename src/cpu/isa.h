@@ -19,4 +19,17 @@ std::vector<const Kernels*> usable_kernels();
 /// For tests and comparisons: the table of that name, or an Error as for MINIMAX_ISA.
 const Kernels& kernels_named(std::string_view name);
 
+/// For tests: kernels() is this table, in all threads, until the object goes away. Nests; to be made and destroyed
+/// while nothing computes. `table` is one of usable_kernels().
+class ScopedKernels {
+ public:
+  explicit ScopedKernels(const Kernels& table);
+  ~ScopedKernels();
+  ScopedKernels(const ScopedKernels&) = delete;
+  ScopedKernels& operator=(const ScopedKernels&) = delete;
+
+ private:
+  const Kernels* outer_;
+};
+
 }  // namespace minimax::cpu
