@@ -156,7 +156,8 @@ inline float max_of_lanes(F32 x) {
   return largest;
 }
 
-/// e^x to about 1 unit in the last place; exactly 0 below -87.3 (and for -inf), about 2e38 above 88. NaN stays NaN.
+/// e^x to about 1 unit in the last place; exactly 0 below -87.3 and infinity above 88 (normal float32 numbers end at
+/// -87.3 and 88.7). NaN stays NaN.
 /// x = n ln2 + r with |r| <= ln2/2, e^r by a degree-6 minimax-like polynomial (Taylor terms suffice at this width).
 inline F32 exp(F32 x) {
   const F32 low = broadcast(-87.3f), high = broadcast(88.0f);
@@ -178,7 +179,7 @@ inline F32 exp(F32 x) {
   F32 scale;
   __builtin_memcpy(&scale, &exponent, sizeof(scale));
   const F32 result = p * scale;
-  return x < low ? F32{} : result;
+  return x < low ? F32{} : x > high ? broadcast(__builtin_inff()) : result;
 }
 
 inline F32 sigmoid(F32 x) {
