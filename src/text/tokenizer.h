@@ -12,6 +12,8 @@
 
 namespace minimax::text {
 
+struct TokenizerParts;  // tokenizer_files.h
+
 /// What decoding does with special tokens.
 enum class SpecialTokens : uint8_t {
   kSkip,  ///< they leave no text
@@ -33,6 +35,8 @@ class Tokenizer {
   /// place for one that is malformed, or that asks for something this tokenizer does not do (a normalizer, an unknown
   /// pattern), kIo when a file cannot be read.
   static Tokenizer load(const std::filesystem::path& dir);
+  /// From parsed files; complete_special_tokens must have seen them.
+  static Tokenizer from_parts(TokenizerParts parts);
 
   /// Ids of user text: whatever it contains, no special id comes out. Linear time in practice; at worst O(n log n).
   std::vector<int32_t> encode(std::string_view text) const;
