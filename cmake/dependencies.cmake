@@ -11,6 +11,7 @@ pkg_check_modules(toml REQUIRED IMPORTED_TARGET tomlplusplus>=3.3)  # by pkg-con
 if(MINIMAX_TESTS)
   find_package(GTest 1.12 REQUIRED)
   find_package(rapidcheck REQUIRED)
+  find_package(ZLIB REQUIRED)  # testdata holds the published index compressed
   pkg_check_modules(pcre2 REQUIRED IMPORTED_TARGET libpcre2-8)  # the pre-tokenizer's oracle
   enable_testing()
   include(GoogleTest)

@@ -16,6 +16,7 @@ using io::JsonField;
 constexpr int64_t kMaxWidth = int64_t{1} << 24;
 constexpr int64_t kMaxLayers = 4096;
 constexpr int64_t kMaxHeads = 65536;
+constexpr int64_t kMaxExpertsOfAllLayers = int64_t{1} << 18;  // each is a few names in memory
 constexpr int64_t kMaxId = (int64_t{1} << 31) - 1;
 constexpr int64_t kMaxPositions = int64_t{1} << 48;
 constexpr double kMaxFactor = 1e6;
@@ -321,6 +322,8 @@ void validate(const ModelConfig& config, std::string_view what) {
   MM_CHECK(config.rope_theta >= 1 && config.rope_theta <= kMaxTheta, what, ": rope_theta is ", config.rope_theta,
            ", expected a number from 1 to ", kMaxTheta);
   MM_CHECK(config.shared_ffn >= 0, what, ": shared_ffn is ", config.shared_ffn, ", expected 0 or more");
+  MM_CHECK(config.layers * config.experts <= kMaxExpertsOfAllLayers, what, ": ", config.layers, " layers of ",
+           config.experts, " experts, expected at most ", kMaxExpertsOfAllLayers, " experts in all");
   // All weights together must be countable in bytes; each factor is bounded, so the double is near enough.
   const double experts_bytes = 3.0 * 8 * static_cast<double>(config.layers) * static_cast<double>(config.experts) *
                                static_cast<double>(config.ffn) * static_cast<double>(config.hidden);

@@ -262,8 +262,10 @@ TEST(Config, SizesMustFitTogether) {
   EXPECT_THAT(parse_error(remote(R"("rotary_dim": 63)")), HasSubstr("rotary_dim is 63"));
   EXPECT_THAT(parse_error(remote(R"("hidden_size": 100)")),
               HasSubstr("\"head_dim\" is absent, expected a size, since hidden_size 100 is no multiple"));
-  EXPECT_THAT(parse_error(remote(R"("hidden_size": 16777216, "intermediate_size": 16777216, "num_experts": 65536)")),
+  EXPECT_THAT(parse_error(remote(R"("hidden_size": 16777216, "intermediate_size": 16777216, "num_experts": 1024)")),
               HasSubstr("expected less than 2^60"));
+  EXPECT_THAT(parse_error(R"({"model_type": "minimax", "num_hidden_layers": 4096, "num_experts": 65536})"),
+              HasSubstr("4096 layers of 65536 experts, expected at most 262144 experts in all"));
 }
 
 TEST(Config, IdsOutsideTheVocabularyAreIgnored) {
