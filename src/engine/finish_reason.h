@@ -1,0 +1,28 @@
+// Why an answer ended.
+#pragma once
+
+#include <cstdint>
+#include <ostream>
+#include <string_view>
+
+namespace minimax::engine {
+
+enum class FinishReason : uint8_t {
+  kNone,        ///< not ended yet
+  kStopToken,   ///< the model ended its turn, or gave a token id the request named
+  kStopString,  ///< the text came to hold a string the request named
+  kLength,      ///< the request's limit of tokens, or the end of the context
+  kToolCalls,   ///< the turn ended with calls of tools
+  kCancelled,   ///< whoever asked went away or pressed Ctrl-C
+  kError,       ///< this request failed
+};
+
+/// For logs and `--json`: none, stop_token, stop_string, length, tool_calls, cancelled, error.
+std::string_view to_string(FinishReason reason);
+std::ostream& operator<<(std::ostream& out, FinishReason reason);
+
+/// As `finish_reason` of the OpenAI API: stop, length, tool_calls. What that API has no word for is spelled as vLLM
+/// does (abort, error). Empty for kNone, where the API has null.
+std::string_view openai_name(FinishReason reason);
+
+}  // namespace minimax::engine
