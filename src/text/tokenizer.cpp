@@ -22,7 +22,7 @@ struct Tokenizer::Tables {
   std::vector<int32_t> stop_ids;
   std::optional<int32_t> bos, eos;
 
-  explicit Tables(TokenizerParts from) : parts(std::move(from)), bpe(parts.byte_ids, parts.merges) {}
+  explicit Tables(TokenizerParts from) : parts(std::move(from)), bpe(parts.byte_ids, parts.merges, parts.vocabulary) {}
 
   Kind kind(int32_t id) const {
     const auto index = static_cast<size_t>(static_cast<uint32_t>(id));
