@@ -13,4 +13,10 @@ Tensor linear(const Context& ctx, const Tensor& x, const Weight& weight) {
   return out;
 }
 
+Tensor linear_float32(const Context& ctx, const Tensor& x, const Weight& weight) {
+  Context exact = ctx;
+  exact.matmul_precision = MatmulPrecision::kFloat32;
+  return linear(exact, x, weight);
+}
+
 }  // namespace minimax::ops

@@ -12,4 +12,7 @@ namespace minimax::ops {
 /// Throws kInvalidArgument when weight does not fit x.
 Tensor linear(const Context& ctx, const Tensor& x, const Weight& weight);
 
+/// As linear, with float32 activations whatever ctx.matmul_precision says: router and LM head.
+Tensor linear_float32(const Context& ctx, const Tensor& x, const Weight& weight);
+
 }  // namespace minimax::ops

@@ -1,0 +1,78 @@
+// Generator: one conversation at a time, from prompt ids to answer ids.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <span>
+#include <vector>
+
+#include "core/context.h"
+#include "engine/finish_reason.h"
+#include "engine/sampler.h"
+#include "engine/state_cache.h"
+#include "model/minimax_m1.h"
+
+namespace minimax::engine {
+
+struct GenerateOptions {
+  SamplingParams sampling;
+  int64_t max_tokens = -1;        ///< of the answer; negative: until a stop or the end of the context
+  std::vector<int32_t> stop_ids;  ///< end the answer; the stop id itself is part of the result's ids
+  std::vector<int32_t> banned;    ///< never chosen, besides the model's dead ids
+};
+
+struct GenerateResult {
+  std::vector<int32_t> ids;
+  std::vector<float> log_probs;  ///< of each id, as Sampled::log_prob
+  FinishReason finish = FinishReason::kLength;
+  int64_t prompt_tokens = 0;
+  int64_t cached_tokens = 0;  ///< of the prompt, not computed again
+  double prefill_seconds = 0, decode_seconds = 0;
+};
+
+/// Called for each token of the answer, in order; false ends the answer with FinishReason::kCancelled.
+using OnToken = std::function<bool(const Sampled&)>;
+/// Called after each piece of the prompt with the tokens done and the tokens to do; false cancels.
+using OnPrefill = std::function<bool(int64_t done, int64_t total)>;
+
+/// Keeps the last conversation's caches: a prompt that goes on from the last one, or from the last prompt with another
+/// answer, computes only what is new. Not thread-safe.
+class Generator {
+ public:
+  struct Options {
+    int64_t context = 32768;      ///< tokens of prompt and answer together
+    int64_t prefill_chunk = 512;  ///< tokens of one forward pass over a prompt
+  };
+
+  /// `model` and `threads` must outlive the generator.
+  Generator(const MiniMaxM1& model, ThreadPool& threads, Options options,
+            MatmulPrecision precision = MatmulPrecision::kFloat32);
+
+  /// Throws kInvalidArgument for an empty prompt, ids outside the vocabulary, sampling parameters out of range, and a
+  /// prompt that leaves no room in the context. After an error or a cancelled prefill the next call starts afresh.
+  GenerateResult generate(std::span<const int32_t> prompt, const GenerateOptions& options, const OnToken& on_token = {},
+                          const OnPrefill& on_prefill = {});
+
+  /// Forgets the conversation.
+  void reset();
+  int64_t context() const { return options_.context; }
+
+ private:
+  int64_t reuse(std::span<const int32_t> prompt);
+  Tensor forward(std::span<const int32_t> ids);
+
+  const MiniMaxM1& model_;
+  Options options_;
+  Arena arena_;
+  Context ctx_;
+  StateCache cache_;
+  Sequence sequence_;
+  std::vector<int32_t> history_;         // ids that are in the caches
+  std::optional<StateMark> prompt_end_;  // where the last prompt's last token is still to come
+  std::vector<int32_t> dead_ids_;
+  bool dead_ids_known_ = false;
+  SamplerScratch scratch_;
+};
+
+}  // namespace minimax::engine

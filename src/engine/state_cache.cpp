@@ -1,0 +1,191 @@
+#include "engine/state_cache.h"
+
+#include <algorithm>
+#include <cstring>
+
+namespace minimax::engine {
+namespace {
+
+int64_t pages_for(int64_t tokens) {
+  return (tokens + kChunk - 1) / kChunk;
+}
+
+void copy_row(const Tensor& from, int64_t from_row, const Tensor& to, int64_t to_row) {
+  const Tensor source = from.rows(from_row, from_row + 1), target = to.rows(to_row, to_row + 1);
+  MM_CHECK(source.shape() == target.shape(), "snapshot holds ", source.shape(), ", this model needs ", target.shape());
+  std::memcpy(target.raw(), source.raw(), static_cast<size_t>(source.bytes()));
+}
+
+Tensor one_row_like(const Tensor& x) {
+  return Tensor::empty({1, x.dim(1), x.dim(2), x.dim(3)}, DType::kFloat32);
+}
+
+int64_t count(const ModelConfig& config, LayerKind kind) {
+  return std::count(config.layer_kind.begin(), config.layer_kind.end(), kind);
+}
+
+}  // namespace
+
+StateCache::StateCache(const ModelConfig& config, int64_t max_tokens, int64_t max_seqs)
+    : pages_(pages_for(max_tokens) + max_seqs - 1) {
+  MM_CHECK(max_tokens >= 1 && max_seqs >= 1, "cache for ", max_tokens, " tokens in ", max_seqs, " sequences");
+  for (const LayerKind kind : config.layer_kind) {
+    LayerCache& layer = layers_.emplace_back();
+    if (kind == LayerKind::kSoftmax) {
+      layer.kv.k = Tensor::empty({pages_, config.kv_heads, config.head_dim, kChunk}, DType::kFloat32);
+      layer.kv.v = Tensor::empty({pages_, config.kv_heads, kChunk, config.head_dim}, DType::kFloat32);
+    } else {
+      layer.lightning.state =
+          Tensor::empty({max_seqs, config.heads, config.head_dim, config.head_dim}, DType::kFloat32);
+      layer.lightning.k_window = Tensor::empty({max_seqs, config.heads, config.head_dim, kChunk}, DType::kFloat32);
+      layer.lightning.v_window = Tensor::empty({max_seqs, config.heads, kChunk, config.head_dim}, DType::kFloat32);
+    }
+  }
+  for (int64_t page = pages_; page-- > 0;) free_pages_.push_back(static_cast<int32_t>(page));
+  for (int64_t slot = max_seqs; slot-- > 0;) free_slots_.push_back(static_cast<int32_t>(slot));
+}
+
+Sequence StateCache::open() {
+  MM_CHECK_KIND(kOutOfMemory, !free_slots_.empty(), "all sequence slots of the cache are taken");
+  Sequence sequence;
+  sequence.slot = free_slots_.back();
+  free_slots_.pop_back();
+  return sequence;  // its slot is zeroed by the model when position 0 comes
+}
+
+void StateCache::reserve(Sequence& sequence, int64_t length) {
+  const int64_t missing = pages_for(length) - static_cast<int64_t>(sequence.pages.size());
+  MM_CHECK_KIND(kOutOfMemory, missing <= free_pages(), "the cache has ", free_pages() * kChunk,
+                " tokens free, a sequence of ", length, " tokens needs ", missing * kChunk, " more");
+  for (int64_t page = 0; page < missing; ++page) {
+    sequence.pages.push_back(free_pages_.back());
+    free_pages_.pop_back();
+  }
+}
+
+void StateCache::close(Sequence& sequence) {
+  if (sequence.slot >= 0) free_slots_.push_back(sequence.slot);
+  free_pages_.insert(free_pages_.end(), sequence.pages.rbegin(), sequence.pages.rend());
+  sequence = Sequence();
+}
+
+StateMark StateCache::mark(const Sequence& sequence) const {
+  StateMark mark{sequence.length, {}};
+  for (const LayerCache& layer : layers_) {
+    LightningSlots& copy = mark.layers.emplace_back();
+    const LightningSlots& from = layer.lightning;
+    if (!from.state.defined()) continue;
+    copy.state = one_row_like(from.state);
+    copy_row(from.state, sequence.slot, copy.state, 0);
+    if (sequence.length % kChunk == 0) continue;
+    copy.k_window = one_row_like(from.k_window);
+    copy.v_window = one_row_like(from.v_window);
+    copy_row(from.k_window, sequence.slot, copy.k_window, 0);
+    copy_row(from.v_window, sequence.slot, copy.v_window, 0);
+  }
+  return mark;
+}
+
+void StateCache::load_slot(int32_t slot, const StateMark& mark) {
+  MM_CHECK(mark.layers.size() == layers_.size(), "snapshot has ", mark.layers.size(), " layers, this model ",
+           layers_.size());
+  for (size_t i = 0; i < layers_.size(); ++i) {
+    const LightningSlots& from = mark.layers[i];
+    const LightningSlots& to = layers_[i].lightning;
+    MM_CHECK(from.state.defined() == to.state.defined(), "snapshot and model differ in the kind of layer ", i);
+    if (!to.state.defined()) continue;
+    copy_row(from.state, 0, to.state, slot);
+    if (mark.length % kChunk == 0) continue;
+    copy_row(from.k_window, 0, to.k_window, slot);
+    copy_row(from.v_window, 0, to.v_window, slot);
+  }
+}
+
+void StateCache::rewind(Sequence& sequence, const StateMark& mark) {
+  MM_CHECK(mark.length <= sequence.length, "rewind to ", mark.length, " tokens of a sequence of ", sequence.length);
+  load_slot(sequence.slot, mark);
+  sequence.length = mark.length;
+  while (static_cast<int64_t>(sequence.pages.size()) > pages_for(mark.length)) {
+    free_pages_.push_back(sequence.pages.back());
+    sequence.pages.pop_back();
+  }
+}
+
+Snapshot StateCache::save(const Sequence& sequence) const {
+  Snapshot snapshot{mark(sequence), {}};
+  const int64_t pages = pages_for(sequence.length);
+  for (const LayerCache& layer : layers_) {
+    KvPages& copy = snapshot.pages.emplace_back();
+    if (!layer.kv.k.defined()) continue;
+    const Tensor& k = layer.kv.k;
+    copy.k = Tensor::empty({pages, k.dim(1), k.dim(2), k.dim(3)}, DType::kFloat32);
+    copy.v = Tensor::empty({pages, k.dim(1), k.dim(3), k.dim(2)}, DType::kFloat32);
+    for (int64_t page = 0; page < pages; ++page) {
+      copy_row(layer.kv.k, sequence.pages[page], copy.k, page);
+      copy_row(layer.kv.v, sequence.pages[page], copy.v, page);
+    }
+  }
+  return snapshot;
+}
+
+Sequence StateCache::restore(const Snapshot& snapshot) {
+  Sequence sequence = open();
+  try {
+    reserve(sequence, snapshot.state.length);
+    load_slot(sequence.slot, snapshot.state);
+    for (size_t i = 0; i < layers_.size(); ++i) {
+      if (!layers_[i].kv.k.defined()) continue;
+      for (size_t page = 0; page < sequence.pages.size(); ++page) {
+        copy_row(snapshot.pages[i].k, static_cast<int64_t>(page), layers_[i].kv.k, sequence.pages[page]);
+        copy_row(snapshot.pages[i].v, static_cast<int64_t>(page), layers_[i].kv.v, sequence.pages[page]);
+      }
+    }
+  } catch (...) {
+    close(sequence);
+    throw;
+  }
+  sequence.length = snapshot.state.length;
+  return sequence;
+}
+
+int64_t StateCache::kv_bytes_per_token(const ModelConfig& config) {
+  return count(config, LayerKind::kSoftmax) * 2 * config.kv_dim() * size_of(DType::kFloat32);
+}
+
+int64_t StateCache::state_bytes_per_sequence(const ModelConfig& config) {
+  return count(config, LayerKind::kLightning) * config.attention_dim() * (config.head_dim + 2 * kChunk) *
+         size_of(DType::kFloat32);
+}
+
+void BatchBuilder::add(const Sequence& sequence, std::span<const int32_t> ids, Logits logits) {
+  const auto first = static_cast<int32_t>(tokens_.size());
+  for (size_t i = 0; i < ids.size(); ++i) {
+    tokens_.push_back(ids[i]);
+    positions_.push_back(static_cast<int32_t>(sequence.length + static_cast<int64_t>(i)));
+    if (logits == Logits::kAll) rows_.push_back(first + static_cast<int32_t>(i));
+  }
+  if (logits == Logits::kLast) rows_.push_back(static_cast<int32_t>(tokens_.size()) - 1);
+  starts_.push_back(static_cast<int32_t>(tokens_.size()));
+  slots_.push_back(sequence.slot);
+  sequences_.push_back(&sequence);
+}
+
+Batch BatchBuilder::build() const {
+  MM_CHECK(!tokens_.empty(), "a batch needs at least one token");
+  auto tensor = [](const std::vector<int32_t>& values) {
+    return Tensor::from(std::span<const int32_t>(values), {static_cast<int64_t>(values.size())});
+  };
+  size_t max_pages = 1;
+  for (const Sequence* sequence : sequences_) max_pages = std::max(max_pages, sequence->pages.size());
+  std::vector<int32_t> table(sequences_.size() * max_pages, -1);
+  for (size_t seq = 0; seq < sequences_.size(); ++seq)
+    std::copy(sequences_[seq]->pages.begin(), sequences_[seq]->pages.end(), table.begin() + seq * max_pages);
+  return {.tokens = tensor(tokens_),
+          .positions = tensor(positions_),
+          .cu_seqlens = tensor(starts_),
+          .rows = tensor(rows_),
+          .page_table = tensor(table).view({static_cast<int64_t>(sequences_.size()), static_cast<int64_t>(max_pages)}),
+          .slots = tensor(slots_)};
+}
+
+}  // namespace minimax::engine

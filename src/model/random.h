@@ -1,0 +1,13 @@
+// Models with random weights, for benchmarks and tests.
+#pragma once
+
+#include "core/context.h"
+#include "model/minimax_m1.h"
+
+namespace minimax {
+
+/// A model of this shape with weights uniform in +-sqrt(3) * initializer_range (that standard deviation), norms 1,
+/// routers float32. `dtype`: F32, BF16 or F16. The same seed gives the same weights whatever the number of threads.
+MiniMaxM1 random_model(const ModelConfig& config, DType dtype, uint64_t seed, ThreadPool& threads);
+
+}  // namespace minimax

@@ -1,0 +1,21 @@
+#include "ops/gather.h"
+
+#include <algorithm>
+
+namespace minimax::ops {
+
+Tensor gather_rows(const Context& ctx, const Tensor& x, const Tensor& rows) {
+  MM_CHECK_DTYPE(x, DType::kFloat32);
+  MM_CHECK_DTYPE(rows, DType::kInt32);
+  MM_CHECK(x.rank() == 2 && rows.rank() == 1, "gather_rows: rows ", rows.shape(), " of x ", x.shape());
+  const int64_t width = x.dim(1);
+  Tensor out = ctx.empty({rows.dim(0), width});
+  for (int64_t i = 0; i < rows.dim(0); ++i) {
+    const int64_t row = rows.data<int32_t>()[i];
+    MM_CHECK(row >= 0 && row < x.dim(0), "gather_rows: row ", i, " is ", row, ", expected 0 to ", x.dim(0) - 1);
+    std::copy_n(x.data<float>() + row * width, width, out.data<float>() + i * width);
+  }
+  return out;
+}
+
+}  // namespace minimax::ops
