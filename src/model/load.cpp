@@ -1,46 +1,51 @@
 #include "model/load.h"
 
-#include <string>
-
-#include "io/shards.h"
+#include "model/checkpoint.h"
 
 namespace minimax {
+namespace {
+
+ExpertWeights expert_weights(const MlpWeights& mlp) {
+  return {{mlp.gate}, {mlp.up}, {mlp.down}};
+}
+
+DecoderLayer load_layer(const Checkpoint& checkpoint, int64_t index) {
+  const LayerWeights weights = checkpoint.layer(index);
+  DecoderLayer layer = empty_layer(checkpoint.config(), index);
+  layer.attention_norm = to_float32(weights.attention_norm);
+  layer.moe_norm = to_float32(weights.moe_norm);
+  if (auto* lightning = std::get_if<LightningAttention>(&layer.attention)) {
+    lightning->qkv_proj = {weights.qkv};
+    lightning->output_gate = {weights.output_gate};
+    lightning->out_proj = {weights.out};
+    lightning->norm = to_float32(weights.lightning_norm);
+  } else {
+    auto& softmax = std::get<SoftmaxAttention>(layer.attention);
+    softmax.q_proj = {weights.q};
+    softmax.k_proj = {weights.k};
+    softmax.v_proj = {weights.v};
+    softmax.o_proj = {weights.out};
+  }
+  layer.moe.router = {weights.router};
+  for (const MlpWeights& expert : weights.experts) layer.moe.experts.push_back(expert_weights(expert));
+  if (checkpoint.config().shared_ffn > 0)
+    layer.moe.shared = {expert_weights(weights.shared), {to_float32(weights.shared_coefficient)}};
+  return layer;
+}
+
+}  // namespace
+
+MiniMaxM1 load_model(const Checkpoint& checkpoint) {
+  MiniMaxM1 model{.config = checkpoint.config()};
+  model.embed_tokens = {checkpoint.embedding()};
+  for (int64_t i = 0; i < model.config.layers; ++i) model.layers.push_back(load_layer(checkpoint, i));
+  model.norm = to_float32(checkpoint.final_norm());
+  model.lm_head = {checkpoint.head()};
+  return model;
+}
 
 MiniMaxM1 load_model(const std::filesystem::path& folder, const io::LoadOptions& options) {
-  ModelConfig c = read_config(folder);
-  auto sh = io::Shards::open(folder, options);
-  MiniMaxM1 m{.config = c};
-  auto W = [&](std::string n) { return Weight{sh.tensor(n)}; };
-  m.embed_tokens = W("model.embed_tokens.weight");
-  for (int64_t i = 0; i < c.layers; ++i) {
-    auto l = empty_layer(c, i);
-    std::string p = "model.layers." + std::to_string(i) + ".";
-    l.attention_norm = to_float32(sh.tensor(p + "input_layernorm.weight"));
-    l.moe_norm = to_float32(sh.tensor(p + "post_attention_layernorm.weight"));
-    std::string a = p + "self_attn.";
-    if (auto* x = std::get_if<LightningAttention>(&l.attention)) {
-      x->qkv_proj = W(a + "qkv_proj.weight");
-      x->output_gate = W(a + "output_gate.weight");
-      x->out_proj = W(a + "out_proj.weight");
-      x->norm = to_float32(sh.tensor(a + "norm.weight"));
-    } else {
-      auto& y = std::get<SoftmaxAttention>(l.attention);
-      y.q_proj = W(a + "q_proj.weight");
-      y.k_proj = W(a + "k_proj.weight");
-      y.v_proj = W(a + "v_proj.weight");
-      y.o_proj = W(a + "o_proj.weight");
-    }
-    std::string mo = p + "block_sparse_moe.";
-    l.moe.router = W(mo + "gate.weight");
-    for (int64_t e = 0; e < c.experts; ++e) {
-      std::string x = mo + "experts." + std::to_string(e) + ".";
-      l.moe.experts.push_back({W(x + "w1.weight"), W(x + "w3.weight"), W(x + "w2.weight")});
-    }
-    m.layers.push_back(l);
-  }
-  m.norm = to_float32(sh.tensor("model.norm.weight"));
-  m.lm_head = W("lm_head.weight");
-  return m;
+  return load_model(Checkpoint::open(folder, options));
 }
 
 }  // namespace minimax

@@ -8,8 +8,11 @@
 
 namespace minimax {
 
-/// Reads config.json and the safetensors of `folder`. Matrices are views of the mapped files, nothing is copied but
-/// norms. Throws kNotFound for missing files or tensors, kInvalidArgument for what does not fit the config.
+class Checkpoint;
+
+/// Matrices are views of the checkpoint's mapped files; only norms are copied (to float32). The checkpoint may go.
+MiniMaxM1 load_model(const Checkpoint& checkpoint);
+/// The same from a folder. Throws as Checkpoint::open.
 MiniMaxM1 load_model(const std::filesystem::path& folder, const io::LoadOptions& options = {});
 
 }  // namespace minimax
