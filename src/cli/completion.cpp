@@ -4,6 +4,8 @@
 
 #include <algorithm>
 
+#include "cli/usage_error.h"
+#include "cli/verbs.h"
 #include "core/error.h"
 
 namespace minimax::cli {
@@ -15,16 +17,10 @@ std::string joined(const std::vector<std::string>& words, const char* between = 
   return out;
 }
 
-std::vector<std::string> flags_of(const CommandSpec& command) {
+std::vector<std::string> flags_of(const Command& command) {
   std::vector<std::string> flags;
-  for (const OptionSpec& option : command.options) flags.insert(flags.end(), option.names.begin(), option.names.end());
+  for (const Flag& flag : command.flags) flags.insert(flags.end(), flag.names.begin(), flag.names.end());
   return flags;
-}
-
-std::vector<std::string> verb_names(const CommandSpec& tree) {
-  std::vector<std::string> names;
-  for (const CommandSpec& verb : tree.verbs) names.push_back(verb.name);
-  return names;
 }
 
 std::string replaced(std::string text, const std::string& what, const std::string& with) {
@@ -51,68 +47,65 @@ std::string bash_action(ValueKind kind, const std::vector<std::string>& choices)
   }
 }
 
-std::string bash_script(const CommandSpec& tree) {
+std::string bash_script(const Command& tree) {
   std::string out =
       "# bash completion of minimax: eval \"$(minimax completion bash)\"\n"
       "_minimax() {\n"
       "  local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD-1]} verb= at\n"
       "  for ((at = 1; at < COMP_CWORD; ++at)); do\n"
       "    case ${COMP_WORDS[at]} in " +
-      joined(verb_names(tree), "|") + ") verb=${COMP_WORDS[at]}; break ;; esac\n  done\n  case $verb in\n";
-  const auto branch = [&](const std::string& name, const CommandSpec& command, const std::string& words) {
+      joined(tree.verb_names(), "|") + ") verb=${COMP_WORDS[at]}; break ;; esac\n  done\n  case $verb in\n";
+  const auto branch = [&](const std::string& name, const Command& command, const std::string& words) {
     out += fmt::format("    {})\n      case $before in\n", name);
-    for (const OptionSpec& option : command.options)
-      if (!option.value_name.empty())
-        out += fmt::format("        {}) mapfile -t COMPREPLY < <({}); return ;;\n", joined(option.names, "|"),
-                           bash_action(option.kind, option.choices));
+    for (const Flag& flag : command.flags)
+      if (!flag.is_switch())
+        out += fmt::format("        {}) mapfile -t COMPREPLY < <({}); return ;;\n", joined(flag.names, "|"),
+                           bash_action(flag.kind, flag.choices));
     out += fmt::format(
         "      esac\n      if [[ $word == -* ]]; then mapfile -t COMPREPLY < <(compgen -W '{}' -- \"$word\")\n"
         "      else mapfile -t COMPREPLY < <({}); fi ;;\n",
         joined(flags_of(command)), words);
   };
-  branch("''", tree, fmt::format("compgen -W '{}' -- \"$word\"", joined(verb_names(tree))));
-  for (const CommandSpec& verb : tree.verbs) {
-    const PositionalSpec* first = verb.positionals.empty() ? nullptr : &verb.positionals.front();
+  branch("''", tree, fmt::format("compgen -W '{}' -- \"$word\"", joined(tree.verb_names())));
+  for (const Command& verb : tree.verbs) {
+    const Argument* first = verb.arguments.empty() ? nullptr : &verb.arguments.front();
     branch(verb.name, verb, first ? bash_action(first->kind, first->choices) : "true");
   }
   return out + "  esac\n}\ncomplete -o filenames -F _minimax minimax\n";
 }
 
-std::string zsh_value(const OptionSpec& option) {
-  if (option.value_name.empty()) return "";
-  const char* action = option.kind == ValueKind::kFile     ? "_files"
-                       : option.kind == ValueKind::kFolder ? "_files -/"
-                                                           : "";
-  if (option.kind == ValueKind::kChoice) return fmt::format(":{}:({})", option.value_name, joined(option.choices));
-  return fmt::format(":{}:{}", option.value_name, action);
+std::string zsh_value(const Flag& flag) {
+  if (flag.is_switch()) return "";
+  const char* action = flag.kind == ValueKind::kFile ? "_files" : flag.kind == ValueKind::kFolder ? "_files -/" : "";
+  if (flag.kind == ValueKind::kChoice) return fmt::format(":{}:({})", flag.value_name, joined(flag.choices));
+  return fmt::format(":{}:{}", flag.value_name, action);
 }
 
-std::string zsh_script(const CommandSpec& tree) {
+std::string zsh_script(const Command& tree) {
   const auto escaped = [](std::string text) {
     for (const char* special : {"[", "]", ":"}) text = replaced(text, special, std::string("\\") + special);
     return text;
   };
-  const auto specs = [&](const CommandSpec& command) {
+  const auto specs = [&](const Command& command) {
     std::string out;
-    for (const OptionSpec& option : command.options)
-      for (const std::string& name : option.names)
-        out += " \\\n        " + single_quoted(fmt::format("*{}[{}]{}", name, escaped(option.help), zsh_value(option)));
+    for (const Flag& flag : command.flags)
+      for (const std::string& name : flag.names)
+        out += " \\\n        " + single_quoted(fmt::format("*{}[{}]{}", name, escaped(flag.help), zsh_value(flag)));
     return out;
   };
   std::string out =
       "#compdef minimax\n# zsh completion of minimax: source <(minimax completion zsh)\n_minimax() {\n"
       "  local -a verbs=(\n";
-  for (const CommandSpec& verb : tree.verbs)
-    out += "    " + single_quoted(verb.name + ":" + escaped(verb.summary)) + "\n";
+  for (const Command& verb : tree.verbs) out += "    " + single_quoted(verb.name + ":" + escaped(verb.summary)) + "\n";
   out += "  )\n  local context state line\n  _arguments -C" + specs(tree) +
          " \\\n        '1:verb:->verb' '*::word:->words'\n  case $state in\n    verb) _describe verb verbs ;;\n"
          "    words) case $line[1] in\n";
-  for (const CommandSpec& verb : tree.verbs) {
+  for (const Command& verb : tree.verbs) {
     out += fmt::format("      {}) _arguments{}", verb.name, specs(verb));
-    for (const PositionalSpec& positional : verb.positionals) {
-      if (positional.kind == ValueKind::kFolder) out += " \\\n        '1:folder:_files -/'";
-      if (positional.kind == ValueKind::kChoice)
-        out += fmt::format(" \\\n        '1:{}:({})'", positional.name, joined(positional.choices));
+    for (const Argument& argument : verb.arguments) {
+      if (argument.kind == ValueKind::kFolder) out += " \\\n        '1:folder:_files -/'";
+      if (argument.kind == ValueKind::kChoice)
+        out += fmt::format(" \\\n        '1:{}:({})'", argument.name, joined(argument.choices));
       break;
     }
     out += " ;;\n";
@@ -120,32 +113,32 @@ std::string zsh_script(const CommandSpec& tree) {
   return out + "    esac ;;\n  esac\n}\n(( $+functions[compdef] )) && compdef _minimax minimax\n";
 }
 
-std::string fish_script(const CommandSpec& tree) {
+std::string fish_script(const Command& tree) {
   std::string out = "# fish completion of minimax: minimax completion fish | source\ncomplete -c minimax -f\n";
-  const auto options = [&](const CommandSpec& command, const std::string& condition) {
-    for (const OptionSpec& option : command.options) {
+  const auto options = [&](const Command& command, const std::string& condition) {
+    for (const Flag& flag : command.flags) {
       out += "complete -c minimax -n " + single_quoted(condition);
-      for (const std::string& name : option.names)
+      for (const std::string& name : flag.names)
         out += name.starts_with("--") ? " -l " + name.substr(2) : " -s " + name.substr(1);
-      if (option.kind == ValueKind::kFile)
+      if (flag.kind == ValueKind::kFile)
         out += " -r -F";
-      else if (option.kind == ValueKind::kFolder)
+      else if (flag.kind == ValueKind::kFolder)
         out += " -x -a '(__fish_complete_directories)'";
-      else if (option.kind == ValueKind::kChoice)
-        out += " -x -a " + single_quoted(joined(option.choices));
-      else if (!option.value_name.empty())
+      else if (flag.kind == ValueKind::kChoice)
+        out += " -x -a " + single_quoted(joined(flag.choices));
+      else if (!flag.is_switch())
         out += " -x";
-      out += " -d " + single_quoted(option.help) + "\n";
+      out += " -d " + single_quoted(flag.help) + "\n";
     }
   };
-  for (const CommandSpec& verb : tree.verbs)
+  for (const Command& verb : tree.verbs)
     out += fmt::format("complete -c minimax -n __fish_use_subcommand -a {} -d {}\n", verb.name,
                        single_quoted(verb.summary));
   options(tree, "__fish_use_subcommand");
-  for (const CommandSpec& verb : tree.verbs) {
+  for (const Command& verb : tree.verbs) {
     const std::string condition = "__fish_seen_subcommand_from " + verb.name;
-    if (!verb.positionals.empty()) {
-      const PositionalSpec& first = verb.positionals.front();
+    if (!verb.arguments.empty()) {
+      const Argument& first = verb.arguments.front();
       const std::string words =
           first.kind == ValueKind::kFolder ? "(__fish_complete_directories)" : joined(first.choices);
       if (!words.empty())
@@ -158,11 +151,28 @@ std::string fish_script(const CommandSpec& tree) {
 
 }  // namespace
 
-std::string completion_script(const CommandSpec& tree, const std::string& shell) {
+std::string completion_script(const Command& tree, const std::string& shell) {
   if (shell == "bash") return bash_script(tree);
   if (shell == "zsh") return zsh_script(tree);
   MM_CHECK(shell == "fish", "completion for shell \"", shell, "\": expected bash, zsh or fish");
   return fish_script(tree);
+}
+
+Command define_completion() {
+  const std::vector<std::string> shells = {"bash", "zsh", "fish"};
+  return {.name = "completion",
+          .summary = "print a completion script for a shell",
+          .usage = "bash|zsh|fish",
+          .arguments = {{"SHELL", "whose script to print", ValueKind::kChoice, shells}},
+          .examples = {{"eval \"$(minimax completion bash)\"", "now, in this shell"},
+                       {"minimax completion fish > ~/.config/fish/completions/minimax.fish", "for good"}},
+          .run = [shells](Command& self, Session& session) {
+            if (self.words.size() != 1) throw UsageError("completion: name one shell: bash, zsh or fish", self.name);
+            const std::string problem = choice_problem(self.words[0], shells);
+            if (!problem.empty()) throw UsageError("completion: shell " + problem, self.name);
+            session.terminal.print(completion_script(session.program, self.words[0]));
+            return 0;
+          }};
 }
 
 }  // namespace minimax::cli

@@ -3,11 +3,11 @@
 
 #include <string>
 
-#include "cli/command_tree.h"
+#include "cli/command.h"
 
 namespace minimax::cli {
 
 /// A script to be sourced. `shell`: bash, zsh or fish; throws kInvalidArgument for another.
-std::string completion_script(const CommandSpec& tree, const std::string& shell);
+std::string completion_script(const Command& tree, const std::string& shell);
 
 }  // namespace minimax::cli

@@ -5,25 +5,29 @@
 #include <algorithm>
 #include <sstream>
 
+#include "cli/suggest.h"
+#include "cli/usage_error.h"
+#include "cli/verbs.h"
+
 namespace minimax::cli {
 namespace {
 
-// The left column of options: "-t, --threads N".
-std::string option_head(const OptionSpec& option) {
+// The left column of flags: "-t, --threads N".
+std::string flag_head(const Flag& flag) {
   std::string head;
-  for (const std::string& name : option.names) head += (head.empty() ? "" : ", ") + name;
-  if (!head.starts_with("--")) return head + (option.value_name.empty() ? "" : " " + option.value_name);
-  return "    " + head + (option.value_name.empty() ? "" : " " + option.value_name);
+  for (const std::string& name : flag.names) head += (head.empty() ? "" : ", ") + name;
+  if (!head.starts_with("--")) return head + (flag.is_switch() ? "" : " " + flag.value_name);
+  return "    " + head + (flag.is_switch() ? "" : " " + flag.value_name);
 }
 
-std::string option_text(const OptionSpec& option) {
-  std::string text = option.help;
-  if (!option.choices.empty()) {
+std::string flag_text(const Flag& flag) {
+  std::string text = flag.help;
+  if (!flag.choices.empty()) {
     std::string list;
-    for (const std::string& choice : option.choices) list += (list.empty() ? "" : ", ") + choice;
+    for (const std::string& choice : flag.choices) list += (list.empty() ? "" : ", ") + choice;
     text += " (" + list + ")";
   }
-  if (!option.default_text.empty()) text += " [" + option.default_text + "]";
+  if (!flag.default_text.empty()) text += " [" + flag.default_text + "]";
   return text;
 }
 
@@ -48,18 +52,6 @@ std::string two_columns(const std::vector<std::pair<std::string, std::string>>& 
 
 }  // namespace
 
-std::string OptionSpec::key() const {
-  for (const std::string& name : names)
-    if (name.starts_with("--")) return name.substr(2);
-  return names.empty() ? "" : names.front().substr(1);
-}
-
-const CommandSpec* CommandSpec::find_verb(const std::string& wanted) const {
-  for (const CommandSpec& verb : verbs)
-    if (verb.name == wanted) return &verb;
-  return nullptr;
-}
-
 std::string wrapped(const std::string& text, int columns, int indent) {
   std::string out;
   std::istringstream lines(text);
@@ -78,7 +70,7 @@ std::string wrapped(const std::string& text, int columns, int indent) {
   return out;
 }
 
-std::string help_text(const CommandSpec& command, const Terminal& terminal) {
+std::string help_text(const Command& command, const Terminal& terminal) {
   const int columns = std::min(terminal.width(), 100);
   const auto heading = [&](const std::string& text) { return "\n" + terminal.out_styled(Style::kBold, text) + "\n"; };
   const bool is_program = !command.verbs.empty();
@@ -88,22 +80,22 @@ std::string help_text(const CommandSpec& command, const Terminal& terminal) {
 
   std::vector<std::pair<std::string, std::string>> rows;
   if (is_program) {
-    for (const CommandSpec& verb : command.verbs) rows.emplace_back(verb.name, verb.summary);
+    for (const Command& verb : command.verbs) rows.emplace_back(verb.name, verb.summary);
     out += heading("Verbs") + two_columns(rows, columns);
   }
-  if (!command.positionals.empty()) {
+  if (!command.arguments.empty()) {
     rows.clear();
-    for (const PositionalSpec& positional : command.positionals) rows.emplace_back(positional.name, positional.help);
+    for (const Argument& argument : command.arguments) rows.emplace_back(argument.name, argument.help);
     out += heading("Arguments") + two_columns(rows, columns);
   }
-  // Groups in the order of their first option.
+  // Groups in the order of their first flag.
   std::vector<std::string> groups;
-  for (const OptionSpec& option : command.options)
-    if (std::find(groups.begin(), groups.end(), option.group) == groups.end()) groups.push_back(option.group);
+  for (const Flag& flag : command.flags)
+    if (std::find(groups.begin(), groups.end(), flag.group) == groups.end()) groups.push_back(flag.group);
   for (const std::string& group : groups) {
     rows.clear();
-    for (const OptionSpec& option : command.options)
-      if (option.group == group) rows.emplace_back(option_head(option), option_text(option));
+    for (const Flag& flag : command.flags)
+      if (flag.group == group) rows.emplace_back(flag_head(flag), flag_text(flag));
     out += heading(group) + two_columns(rows, columns);
   }
   if (!command.examples.empty()) {
@@ -120,6 +112,26 @@ std::string help_text(const CommandSpec& command, const Terminal& terminal) {
                       "environment, then the file.\nminimax VERB --help says more about each verb.",
                       columns, 0);
   return out;
+}
+
+Command define_help() {
+  return {.name = "help",
+          .summary = "say what the program or a verb does",
+          .usage = "[VERB]",
+          .arguments = {{"VERB", "which one"}},
+          .examples = {{"minimax help run"}},
+          .run = [](Command& self, Session& session) {
+            const Command* about = &session.program;
+            for (const std::string& word : self.words) {
+              about = session.program.find_verb(word);
+              if (about) continue;
+              const std::string guess = nearest(word, session.program.verb_names());
+              throw UsageError(fmt::format("unknown verb \"{}\"{}", word,
+                                           guess.empty() ? "" : fmt::format("; did you mean {}?", guess)));
+            }
+            session.terminal.print(help_text(*about, session.terminal));
+            return 0;
+          }};
 }
 
 }  // namespace minimax::cli

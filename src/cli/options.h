@@ -4,8 +4,9 @@
 #include <cstdint>
 #include <optional>
 #include <string>
-#include <variant>
 #include <vector>
+
+#include "engine/sampling_params.h"
 
 namespace minimax::cli {
 
@@ -34,6 +35,69 @@ struct CompletionOptions {
   std::string shell;
 };
 
-using Verb = std::variant<HelpOptions, VersionOptions, CompletionOptions>;
+/// Flags of every verb that computes with a model.
+struct ModelOptions {
+  std::string model;         ///< a folder in the published layout
+  int64_t context_size = 0;  ///< tokens a sequence may have; 0: what the model allows
+  bool mmap = true;          ///< weights stay in the page cache; else read into memory of our own
+  bool mlock = false;        ///< keep them from being paged out
+  bool bfloat16_matmul = false;
+};
+
+/// Flags of every verb that samples.
+struct SamplingOptions {
+  engine::SamplingParams params;
+  std::optional<uint64_t> seed;   ///< none: another one every time
+  int64_t max_tokens = 0;         ///< 0: until the model stops or its context is full
+  std::vector<std::string> stop;  ///< texts that end the answer, and are not part of it
+  std::vector<int32_t> stop_ids;  ///< besides the tokenizer's own
+  bool ignore_eos = false;
+};
+
+struct RunOptions {
+  ModelOptions model;
+  SamplingOptions sampling;
+  std::optional<std::string> prompt;  ///< none: `prompt_file`, else stdin
+  std::string prompt_file;
+  std::string ids_file;  ///< ids instead of a text; "-": stdin
+  std::string system;
+  bool raw = false;  ///< the prompt as it is, without the chat template
+  bool hide_thinking = false;
+  bool json = false;
+};
+
+struct ChatOptions {
+  ModelOptions model;
+  SamplingOptions sampling;
+  std::string system;
+  std::string load_file;  ///< a conversation saved with /save
+  bool hide_thinking = false;
+};
+
+struct ForwardOptions {
+  ModelOptions model;
+  std::string ids_file;
+  std::string out_file;
+  bool hidden = false;
+  std::optional<int64_t> decode_from;  ///< ids from here on go one at a time
+  int64_t chunk = 0;                   ///< tokens of the prompt a step; 0: all at once
+  bool json = false;
+};
+
+struct TokenizeOptions {
+  std::string folder;
+  std::optional<std::string> text;  ///< none: stdin
+  bool decode = false;
+  bool special = false;  ///< special tokens in the text count
+  bool pieces = false;
+  bool json = false;
+};
+
+struct InspectOptions {
+  std::string model;
+  bool tensors = false;
+  std::string filter;  ///< names with this in them, or matching it when it has * or ?
+  bool json = false;
+};
 
 }  // namespace minimax::cli

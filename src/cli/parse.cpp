@@ -1,217 +1,81 @@
 #include "cli/parse.h"
 
-#include <deque>
+#include <fmt/format.h>
 
-#include "cli/command_builder.h"
+#include <algorithm>
+#include <cstdlib>
+
+#include "cli/command_words.h"
 #include "cli/settings.h"
+#include "cli/suggest.h"
 #include "cli/usage_error.h"
+#include "cli/verbs.h"
 
 namespace minimax::cli {
 namespace {
 
-void add_global_flags(CommandBuilder& command, GlobalOptions& options) {
-  command.group("General");
-  command.number("-t,--threads", options.threads, "N", "threads to compute with", "one per processor", 0, 4096);
-  command.flag("-q,--quiet", options.quiet, "no warnings, no progress, no figures on stderr");
-  command.choice("--log-level", options.log_level, "LEVEL", "how much to say on stderr",
-                 {"error", "warn", "info", "debug"},
-                 {LogLevel::kError, LogLevel::kWarn, LogLevel::kInfo, LogLevel::kDebug}, "warn");
-  command.choice("--color", options.color, "WHEN", "colours; NO_COLOR is respected", {"auto", "always", "never"},
-                 {ColorWhen::kAuto, ColorWhen::kAlways, ColorWhen::kNever}, "auto");
-  command.text("--config", options.config_file, "FILE", "settings file", ValueKind::kFile,
-               "~/.config/minimax/config.toml");
+std::string did_you_mean(const std::string& word, const std::vector<std::string>& candidates) {
+  const std::string guess = nearest(word, candidates);
+  return guess.empty() ? "" : fmt::format("; did you mean {}?", guess);
 }
 
-// Everything known about one verb before and after parsing. The lambdas keep references into it: never moved.
-struct DefinedVerb {
-  CLI::App* app = nullptr;
-  ParsedFlags flags;
-  std::vector<std::string> words;
-  bool help = false;
-  std::function<Verb()> finish;  // the options, once all flags have their values; throws UsageError
-};
+// A verb or flag nobody knows: say which, and what may have been meant.
+UsageError unknown_word(const Command& program, const CommandWords& given) {
+  const std::string& word = given.unknown.front();
+  const Command& command = given.verb.empty() ? program : *program.find_verb(given.verb);
+  if (word.size() > 1 && word.front() == '-') {
+    std::vector<std::string> names;
+    for (const Flag& flag : command.flags) names.insert(names.end(), flag.names.begin(), flag.names.end());
+    const std::string name = word.substr(0, word.find('='));
+    return UsageError(fmt::format("unknown flag \"{}\"{}", name, did_you_mean(name, names)), given.verb);
+  }
+  if (!given.verb.empty())
+    return UsageError(fmt::format("{}: \"{}\" is one word too many", given.verb, word), given.verb);
+  return UsageError(fmt::format("unknown verb \"{}\"{}", word, did_you_mean(word, program.verb_names())));
+}
 
-class Parser {
- public:
-  Parser() : app_("minimax") {
-    line_.tree.name = "minimax";
-    line_.tree.summary = "Runs MiniMax-M1 and MiniMax-Text-01 checkpoints.";
-    line_.tree.usage = "VERB [flags]";
-    app_.set_help_flag();
-    app_.require_subcommand(0, 1);
-    define_completion();
-    define_version();
-    define_help();
-    CommandBuilder root(app_, line_.tree, root_flags_);
-    add_global_flags(root, line_.global);
-    root.flag("-h,--help", root_help_, "this text");
-    root.flag("-V,--version", root_version_, "version and commit");
-    line_.tree.options[line_.tree.options.size() - 1].from_settings = false;
-    line_.tree.options[line_.tree.options.size() - 2].from_settings = false;
-  }
+void take(const Flag& flag, const std::vector<std::string>& words, const std::string& source, const std::string& verb) {
+  const std::string problem = flag.take(words);
+  if (!problem.empty()) throw UsageError(fmt::format("{}: {}", source, problem), verb);
+}
 
-  CommandLine parse(int argc, const char* const* argv) {
-    try {
-      app_.parse(argc, argv);
-    } catch (const CLI::ExtrasError&) {
-      if (asked_for_help()) return help_answer();
-      throw unknown_word();
-    } catch (const CLI::ParseError& error) {
-      if (asked_for_help()) return help_answer();
-      throw UsageError(error.what(), verb_name());
-    }
-    if (asked_for_help()) return help_answer();
-    if (root_version_) return answer(VersionOptions{});
-    if (app_.get_subcommands().empty()) {
-      if (argc > 1) throw UsageError("no verb given");
-      return answer(HelpOptions{});
-    }
-    take_settings();
-    return answer(current().finish());
-  }
-
- private:
-  CommandLine answer(Verb verb) {
-    line_.verb = std::move(verb);
-    return std::move(line_);
-  }
-  bool asked_for_help() { return root_help_ || (!app_.get_subcommands().empty() && current().help); }
-  CommandLine help_answer() { return answer(HelpOptions{verb_name()}); }
-
-  std::string verb_name() {
-    const auto parsed = app_.get_subcommands();
-    return parsed.empty() ? "" : parsed.front()->get_name();
-  }
-  DefinedVerb& current() {
-    for (DefinedVerb& verb : verbs_)
-      if (verb.app->get_name() == verb_name()) return verb;
-    throw UsageError("no verb given");
-  }
-  const CommandSpec& current_spec() const {
-    const auto parsed = app_.get_subcommands();
-    return parsed.empty() ? line_.tree : *line_.tree.find_verb(parsed.front()->get_name());
-  }
-
-  // A verb or flag nobody knows: say which, and what may have been meant.
-  UsageError unknown_word() {
-    const std::string word = app_.remaining(true).front();
-    std::vector<std::string> candidates;
-    const bool is_flag = word.size() > 1 && word.front() == '-';
-    if (is_flag) {
-      for (const OptionSpec& option : current_spec().options)
-        candidates.insert(candidates.end(), option.names.begin(), option.names.end());
-    } else if (verb_name().empty()) {
-      for (const CommandSpec& verb : line_.tree.verbs) candidates.push_back(verb.name);
-    } else {
-      return UsageError(fmt::format("{}: \"{}\" is one word too many", verb_name(), word), verb_name());
-    }
-    const std::string flag_name = word.substr(0, word.find('='));
-    const std::string guess = nearest(flag_name, candidates);
-    return UsageError(fmt::format("unknown {} \"{}\"{}", is_flag ? "flag" : "verb", flag_name,
-                                  guess.empty() ? "" : fmt::format("; did you mean {}?", guess)),
-                      verb_name());
-  }
-
-  // Values for the flags that were not given, from the environment or the file.
-  void take_settings() {
-    const std::string verb = verb_name();
-    if (line_.global.config_file.empty())
-      if (const char* file = std::getenv(environment_name("config").c_str()); file && *file)
-        line_.global.config_file = file;
-    const Settings settings(line_.global.config_file, line_.tree);
-    for (const auto& [key, option] : current().flags) {
-      const auto root_option = root_flags_.find(key);
-      if (option->count() > 0 || (root_option != root_flags_.end() && root_option->second->count() > 0)) continue;
-      const auto& options = current_spec().options;
-      const auto spec =
-          std::find_if(options.begin(), options.end(), [&](const OptionSpec& o) { return o.key() == key; });
-      if (!spec->from_settings || key == "config") continue;
-      const auto setting = settings.find(verb, key);
-      if (!setting) continue;
-      try {
-        option->add_result(setting->values);
-        option->run_callback();
-      } catch (const CLI::ParseError& error) {
-        throw UsageError(fmt::format("{}: {}", setting->source, error.what()), verb);
-      }
-    }
-  }
-
-  DefinedVerb& define(CommandSpec spec) {
-    DefinedVerb& verb = verbs_.emplace_back();
-    verb.app = app_.add_subcommand(spec.name, spec.summary);
-    verb.app->set_help_flag();
-    line_.tree.verbs.push_back(std::move(spec));
-    return verb;
-  }
-  // The flags every verb has, below its own.
-  void finish_flags(CommandBuilder& command, DefinedVerb& verb) {
-    add_global_flags(command, line_.global);
-    command.flag("-h,--help", verb.help, "this text");
-    line_.tree.verbs.back().options.back().from_settings = false;
-  }
-
-  void define_completion() {
-    DefinedVerb& verb =
-        define({.name = "completion",
-                .summary = "print a completion script for a shell",
-                .usage = "bash|zsh|fish",
-                .examples = {{"eval \"$(minimax completion bash)\"", "now, in this shell"},
-                             {"minimax completion fish > ~/.config/fish/completions/minimax.fish", "for good"}}});
-    CommandBuilder command(*verb.app, line_.tree.verbs.back(), verb.flags);
-    const std::vector<std::string> shells = {"bash", "zsh", "fish"};
-    command.words(verb.words, {{"SHELL", "whose script to print", ValueKind::kChoice, shells}});
-    finish_flags(command, verb);
-    verb.finish = [&verb, shells]() -> Verb {
-      if (verb.words.size() != 1) throw UsageError("completion: name one shell: bash, zsh or fish", "completion");
-      const std::string problem = CommandBuilder::choice_problem(verb.words[0], shells);
-      if (!problem.empty()) throw UsageError("completion: shell " + problem, "completion");
-      return CompletionOptions{verb.words[0]};
-    };
-  }
-
-  void define_version() {
-    DefinedVerb& verb = define({.name = "version",
-                                .summary = "print version and commit",
-                                .usage = "[--json]",
-                                .examples = {{"minimax version --json", ""}}});
-    CommandBuilder command(*verb.app, line_.tree.verbs.back(), verb.flags);
-    command.flag("--json", version_.json, "as JSON");
-    finish_flags(command, verb);
-    verb.finish = [this]() -> Verb { return version_; };
-  }
-
-  void define_help() {
-    DefinedVerb& verb = define({.name = "help",
-                                .summary = "say what the program or a verb does",
-                                .usage = "[VERB]",
-                                .examples = {{"minimax help completion", ""}}});
-    CommandBuilder command(*verb.app, line_.tree.verbs.back(), verb.flags);
-    command.words(verb.words, {{"VERB", "which verb", ValueKind::kText}});
-    finish_flags(command, verb);
-    verb.finish = [this, &verb]() -> Verb {
-      if (verb.words.empty()) return HelpOptions{};
-      if (line_.tree.find_verb(verb.words[0])) return HelpOptions{verb.words[0]};
-      std::vector<std::string> names;
-      for (const CommandSpec& known : line_.tree.verbs) names.push_back(known.name);
-      const std::string guess = nearest(verb.words[0], names);
-      throw UsageError(fmt::format("unknown verb \"{}\"{}", verb.words[0],
-                                   guess.empty() ? "" : fmt::format("; did you mean {}?", guess)));
-    };
-  }
-
-  CLI::App app_;
-  CommandLine line_;
-  ParsedFlags root_flags_;
-  std::deque<DefinedVerb> verbs_;
-  bool root_help_ = false, root_version_ = false;
-  VersionOptions version_;
-};
+Command& show_help(Command& program, const std::string& verb) {
+  auto& help = const_cast<Command&>(*program.find_verb("help"));
+  help.words.clear();
+  if (!verb.empty()) help.words.push_back(verb);
+  return help;
+}
 
 }  // namespace
 
-CommandLine parse_command_line(int argc, const char* const* argv) {
-  return Parser().parse(argc, argv);
+Command& parse_command_line(Command& program, GlobalOptions& global, int argc, const char* const* argv) {
+  CommandWords given = match_words(program, argc, argv);
+  if (given.has("help")) return show_help(program, given.verb);
+  if (!given.unknown.empty()) throw unknown_word(program, given);
+  if (!given.problem.empty()) throw UsageError(given.problem, given.verb);
+  if (given.has("version")) return const_cast<Command&>(*program.find_verb("version"));
+  if (given.verb.empty()) {
+    if (argc > 1) throw UsageError("no verb given");
+    return show_help(program, "");
+  }
+
+  auto& verb = const_cast<Command&>(*program.find_verb(given.verb));
+  verb.words = std::move(given.arguments);
+  const auto key_of_config = environment_name("config");
+  if (given.has("config"))
+    global.config_file = given.flags["config"].back();
+  else if (const char* file = std::getenv(key_of_config.c_str()); file && *file)
+    global.config_file = file;
+  const Settings settings(global.config_file, program);
+  for (const Flag& flag : verb.flags) {
+    const std::string key = flag.key();
+    if (given.has(key)) {
+      take(flag, given.flags[key], "--" + key, verb.name);
+    } else if (flag.from_settings) {
+      if (const auto setting = settings.find(verb.name, key)) take(flag, setting->values, setting->source, verb.name);
+    }
+  }
+  return verb;
 }
 
 }  // namespace minimax::cli

@@ -5,12 +5,12 @@
 #include <cstring>
 #include <new>
 
-#include "cli/completion.h"
-#include "cli/help.h"
+#include "cli/common_flags.h"
 #include "cli/parse.h"
 #include "cli/usage_error.h"
 #include "cli/verbs.h"
 #include "core/error.h"
+#include "io/json.h"
 
 namespace minimax::cli {
 namespace {
@@ -25,37 +25,55 @@ void set_utf8_locale() {
 
 }  // namespace
 
-int run_verb(const HelpOptions& options, Session& session) {
-  const CommandSpec* command = options.verb.empty() ? &session.tree : session.tree.find_verb(options.verb);
-  session.terminal.print(help_text(*command, session.terminal));
-  return 0;
-}
-
-int run_verb(const CompletionOptions& options, Session& session) {
-  session.terminal.print(completion_script(session.tree, options.shell));
-  return 0;
+Command define_program(GlobalOptions& global) {
+  Command program{.name = "minimax",
+                  .summary = "Runs MiniMax-M1 and MiniMax-Text-01 checkpoints.",
+                  .usage = "VERB [flags]",
+                  .examples = {{"minimax chat MODEL", "MODEL is a folder: config.json, *.safetensors, tokenizer files"},
+                               {"minimax run MODEL \"Why is the sky blue?\""},
+                               {"minimax inspect MODEL"}},
+                  .verbs = {define_inspect(), define_forward(), define_tokenize(), define_completion(),
+                            define_version(), define_help()}};
+  for (Command& verb : program.verbs) add_global_flags(verb, global);
+  add_global_flags(program, global);
+  program.mark("-V,--version", "version and commit");
+  return program;
 }
 
 int run_program(int argc, const char* const* argv) {
   set_utf8_locale();
   Terminal terminal;
+  GlobalOptions global;
+  Command program = define_program(global);
+  const bool* json = nullptr;
+  const auto fail = [&](std::string_view kind, std::string_view message, int code) {
+    // A program that reads our stdout as JSON finds the reason there too.
+    if (json && *json) {
+      const io::json::object error{{"kind", kind}, {"message", message}};
+      terminal.print_line(io::write_json(io::json::object{{"error", error}}, io::JsonStyle::kPython));
+    }
+    terminal.error(message);
+    return code;
+  };
   try {
-    const CommandLine line = parse_command_line(argc, argv);
-    terminal.configure(line.global);
-    Session session{terminal, line.global, line.tree};
-    const int code = std::visit([&](const auto& options) { return run_verb(options, session); }, line.verb);
+    Command& verb = parse_command_line(program, global, argc, argv);
+    json = verb.json;
+    terminal.configure(global);
+    Session session{terminal, global, program};
+    const int code = verb.run(verb, session);
     terminal.flush();
     return code;
   } catch (const UsageError& error) {
-    terminal.error(error.what());
+    const int code = fail("usage", error.what(), kUsage);
     terminal.note(fmt::format("see: minimax {}--help", error.verb().empty() ? "" : error.verb() + " "));
-    return kUsage;
+    return code;
+  } catch (const Error& error) {
+    return fail(to_string(error.kind()), error.what(), kFailed);
   } catch (const std::bad_alloc&) {
-    terminal.error("out of memory");
+    return fail(to_string(ErrorKind::kOutOfMemory), "out of memory", kFailed);
   } catch (const std::exception& error) {
-    terminal.error(error.what());
+    return fail(to_string(ErrorKind::kInternal), error.what(), kFailed);
   }
-  return kFailed;
 }
 
 }  // namespace minimax::cli

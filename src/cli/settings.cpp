@@ -6,12 +6,11 @@
 #include <algorithm>
 #include <cstdlib>
 #include <filesystem>
-#include <fstream>
-#include <sstream>
 
 #include "cli/suggest.h"
 #include "cli/usage_error.h"
 #include "core/error.h"
+#include "io/file.h"
 
 namespace minimax::cli {
 namespace {
@@ -35,10 +34,10 @@ bool is_word(const toml::node& node) {
   return node.is_string() || node.is_integer() || node.is_floating_point() || node.is_boolean();
 }
 
-std::vector<std::string> keys_of(const CommandSpec& command) {
+std::vector<std::string> keys_of(const Command& command) {
   std::vector<std::string> keys;
-  for (const OptionSpec& option : command.options)
-    if (option.from_settings) keys.push_back(option.key());
+  for (const Flag& flag : command.flags)
+    if (flag.from_settings) keys.push_back(flag.key());
   return keys;
 }
 
@@ -61,7 +60,7 @@ std::string state_home() {
   return home_or("XDG_STATE_HOME", "/.local/state");
 }
 
-Settings::Settings(const std::string& file, const CommandSpec& tree) {
+Settings::Settings(const std::string& file, const Command& tree) {
   if (file.empty()) {
     const std::string home = config_home();
     const std::string usual = home + "/minimax/config.toml";
@@ -71,21 +70,17 @@ Settings::Settings(const std::string& file, const CommandSpec& tree) {
     MM_CHECK_KIND(kNotFound, std::filesystem::exists(file), "configuration file ", file, ": no such file");
     file_ = file;
   }
-  std::ifstream in(file_);
-  std::ostringstream bytes;
-  bytes << in.rdbuf();
-  MM_CHECK_KIND(kIo, in.good() && bytes.good(), "configuration file ", file_, ": cannot be read");
-
+  const std::string text = io::read_file(file_);
   toml::table root;
   try {
-    root = toml::parse(bytes.str(), file_);
+    root = toml::parse(text, file_);
   } catch (const toml::parse_error& error) {
     throw UsageError(fmt::format("{}: {}", line_of(file_, error.source()), error.description()));
   }
 
   // A key is good when some verb has that flag; in a verb's own table, when that verb has it.
   std::vector<std::string> all_keys, verb_names;
-  for (const CommandSpec& verb : tree.verbs) {
+  for (const Command& verb : tree.verbs) {
     verb_names.push_back(verb.name);
     for (std::string& key : keys_of(verb)) all_keys.push_back(std::move(key));
   }
@@ -118,7 +113,7 @@ Settings::Settings(const std::string& file, const CommandSpec& tree) {
   for (const auto& [name, node] : root) {
     const toml::table* table = node.as_table();
     if (!table) continue;
-    const CommandSpec* verb = tree.find_verb(std::string(name.str()));
+    const Command* verb = tree.find_verb(std::string(name.str()));
     if (!verb) {
       const std::string guess = nearest(name.str(), verb_names);
       throw UsageError(fmt::format("{}: [{}] is not a verb{}", line_of(file_, name.source()), name.str(),

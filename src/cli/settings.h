@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "cli/command_tree.h"
+#include "cli/command.h"
 
 namespace minimax::cli {
 
@@ -24,7 +24,7 @@ class Settings {
  public:
   /// `file` empty: $XDG_CONFIG_HOME/minimax/config.toml (or ~/.config/...), when it is there. Throws kNotFound when a
   /// named file is not, UsageError with the line for bad TOML and for keys no verb of `tree` has.
-  Settings(const std::string& file, const CommandSpec& tree);
+  Settings(const std::string& file, const Command& tree);
 
   /// The value for flag `key` of `verb`: environment before file.
   std::optional<Setting> find(const std::string& verb, const std::string& key) const;

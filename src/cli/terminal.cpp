@@ -65,6 +65,18 @@ std::string fit(std::string_view text, int columns) {
   return out + "…";
 }
 
+std::string printable(std::string_view text) {
+  std::string out;
+  while (!text.empty()) {
+    const CodePoint point = first_code_point(text);
+    const char32_t c = point.value;
+    const bool control = (c < 0x20 && c != '\n' && c != '\t') || (c >= 0x7F && c < 0xA0);
+    if (!control) out += text.substr(0, point.bytes);
+    text.remove_prefix(point.bytes);
+  }
+  return out;
+}
+
 std::string human_bytes(int64_t bytes) {
   const char* units[] = {"B", "kB", "MB", "GB", "TB", "PB"};
   double value = static_cast<double>(bytes);
@@ -159,6 +171,11 @@ void Terminal::print(std::string_view text) {
 void Terminal::print_line(std::string_view text) {
   print(text);
   std::fputc('\n', stdout);
+}
+
+void Terminal::print_error_stream(std::string_view text) {
+  clear_progress();
+  std::fwrite(text.data(), 1, text.size(), stderr);
 }
 
 void Terminal::flush() {

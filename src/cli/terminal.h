@@ -18,6 +18,8 @@ enum class Style { kPlain, kBold, kDim, kRed, kGreen, kYellow, kCyan };
 int display_width(std::string_view text);
 /// `text` cut to `columns` columns, with an ellipsis when something went.
 std::string fit(std::string_view text, int columns);
+/// `text` without control characters other than line ends and tabs: what a model writes must not move the cursor.
+std::string printable(std::string_view text);
 /// "1.50 GB", "312 B": decimal units.
 std::string human_bytes(int64_t bytes);
 /// "456.1 B", "12.3 k": counts.
@@ -46,6 +48,8 @@ class Terminal {
   /// To stdout, as it is.
   void print(std::string_view text);
   void print_line(std::string_view text);
+  /// To stderr, as it is.
+  void print_error_stream(std::string_view text);
   /// Throws kIo when stdout could not take everything (a full disk); call before returning success.
   void flush();
 

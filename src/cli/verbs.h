@@ -1,7 +1,7 @@
-// The verbs: each takes its options and the terminal, returns the exit code, and lives in a file of its own.
+// The verbs: each lives in a file of its own, with its flags and what it does.
 #pragma once
 
-#include "cli/command_tree.h"
+#include "cli/command.h"
 #include "cli/options.h"
 #include "cli/terminal.h"
 
@@ -11,15 +11,26 @@ namespace minimax::cli {
 struct Session {
   Terminal& terminal;
   const GlobalOptions& global;
-  const CommandSpec& tree;
+  const Command& program;
 };
+
+Command define_run();
+Command define_chat();
+Command define_forward();
+Command define_tokenize();
+Command define_inspect();
+Command define_completion();
+Command define_version();
+Command define_help();
 
 int run_verb(const HelpOptions& options, Session& session);
 int run_verb(const VersionOptions& options, Session& session);
 int run_verb(const CompletionOptions& options, Session& session);
-
-/// "minimax 0.1.0 (1a2b3c4d5e)".
-std::string version_line();
+int run_verb(const RunOptions& options, Session& session);
+int run_verb(const ChatOptions& options, Session& session);
+int run_verb(const ForwardOptions& options, Session& session);
+int run_verb(const TokenizeOptions& options, Session& session);
+int run_verb(const InspectOptions& options, Session& session);
 
 /// The whole program: parses, runs the verb, turns errors into exit codes (0 ok, 1 failed, 2 usage).
 int run_program(int argc, const char* const* argv);

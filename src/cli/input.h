@@ -1,0 +1,33 @@
+// What verbs read from the person: stdin, files of text and of ids, and which word is the model.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "cli/command.h"
+
+namespace minimax::cli {
+
+/// All of stdin. Throws kIo.
+std::string read_stdin();
+/// A whole file, or stdin for "-". Throws kNotFound, kIo.
+std::string read_text(const std::string& file);
+
+/// ids.json: [1, 2, 3], or [[1, 2], [3]] for a batch, or {"ids": ...} as `minimax tokenize --json` prints it. `file`
+/// may be "-", or the list itself. Throws kInvalidArgument naming the place.
+struct Ids {
+  std::vector<std::vector<int32_t>> seqs;
+  bool batch = false;  ///< an array of arrays was given
+};
+Ids read_ids(const std::string& file);
+
+/// The first of the arguments is the model, unless -m (or a setting) named one. Throws UsageError when there is none
+/// (`what` is missing) and when words are left over after `most` more.
+std::string take_model(Command& command, const std::string& from_flag, size_t most_more = 0);
+
+/// Throws kNotFound, in words that help, for a folder that is not one with a config.json: a name of a model that is
+/// not built in, a file, a folder of something else.
+void check_model_folder(const std::string& model);
+
+}  // namespace minimax::cli
