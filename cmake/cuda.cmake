@@ -60,7 +60,8 @@ message(STATUS "CUDA: ${CMAKE_CUDA_COMPILER}, toolkit ${CUDAToolkit_VERSION}, fo
 function(minimax_cuda_module NAME)
   cmake_parse_arguments(ARG "" "" "SOURCES;LINK" ${ARGN})
   add_library(${NAME} MODULE ${ARG_SOURCES})
-  set_target_properties(${NAME} PROPERTIES LIBRARY_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR} CUDA_VISIBILITY_PRESET hidden
+  set_target_properties(${NAME} PROPERTIES LIBRARY_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR} NO_SONAME ON
+                                           CUDA_VISIBILITY_PRESET hidden
                                            CXX_VISIBILITY_PRESET hidden)
   target_include_directories(${NAME} PRIVATE ${PROJECT_SOURCE_DIR}/src)
   target_link_libraries(${NAME} PRIVATE CUDA::cudart_static ${ARG_LINK})
@@ -68,5 +69,6 @@ function(minimax_cuda_module NAME)
     # CMake takes the toolkit's folder for one that the loader knows anyway and drops it.
     target_link_options(${NAME} PRIVATE "LINKER:-rpath,${CUDAToolkit_LIBRARY_DIR}")
   endif()
-  install(TARGETS ${NAME} LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR}/minimax)
+  # One folder deeper than where CPack takes every file for the loader's and calls ldconfig.
+  install(TARGETS ${NAME} LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR}/minimax/modules)
 endfunction()

@@ -1,0 +1,28 @@
+# Run by `cmake --install`: man page and shell completions, written by the program and tools/man_page.py.
+set(ROOT $ENV{DESTDIR}${CMAKE_INSTALL_PREFIX})
+
+# ask(FILE COMMAND...): what the command prints, to FILE under the root, compressed where its name says so.
+function(ask FILE)
+  execute_process(COMMAND ${ARGN} OUTPUT_VARIABLE TEXT RESULT_VARIABLE FAILED ERROR_VARIABLE ERROR)
+  if(FAILED)
+    message(FATAL_ERROR "installing ${FILE}: ${ARGN} ended with ${FAILED}: ${ERROR}")
+  endif()
+  string(REGEX REPLACE "\\.gz$" "" PLAIN ${ROOT}/${FILE})
+  message(STATUS "Installing: ${ROOT}/${FILE}")
+  file(WRITE ${PLAIN} "${TEXT}")
+  file(CHMOD ${PLAIN} PERMISSIONS OWNER_READ OWNER_WRITE GROUP_READ WORLD_READ)
+  if(FILE MATCHES "\\.gz$")
+    execute_process(COMMAND gzip -9nf ${PLAIN} COMMAND_ERROR_IS_FATAL ANY)
+  endif()
+endfunction()
+
+ask(${DATADIR}/bash-completion/completions/minimax ${PROGRAM} completion bash)
+ask(${DATADIR}/zsh/vendor-completions/_minimax ${PROGRAM} completion zsh)
+ask(${DATADIR}/fish/vendor_completions.d/minimax.fish ${PROGRAM} completion fish)
+ask(${DOCDIR}/changelog.gz cat ${SOURCE}/packaging/changelog)
+find_program(PYTHON3 python3)
+if(PYTHON3)
+  ask(${MANDIR}/man1/minimax.1.gz ${PYTHON3} -B ${SOURCE}/tools/man_page.py ${PROGRAM} ${VERSION})
+else()
+  message(STATUS "no python3: the man page is left out")
+endif()
