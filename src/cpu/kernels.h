@@ -34,7 +34,7 @@ struct LightningArgs {
   float* state = nullptr;        ///< [head_dim, head_dim], key dimension first
   float* k_window = nullptr;     ///< [head_dim, kChunk]: transposed, so that vector lanes are keys
   float* v_window = nullptr;     ///< [kChunk, head_dim]
-  const float* decay = nullptr;  ///< [kChunk + 1]: lambda^0 ... lambda^kChunk
+  const float* decay = nullptr;  ///< [kChunk + 2]: lambda^0 ... lambda^kChunk, what float32 lost of the last
   int64_t rows = 0, filled = 0, head_dim = 0;
 };
 

@@ -23,7 +23,7 @@ void lightning(const Context& ctx, const Tensor& qkv, const Tensor& decay, const
                          .state = state.data<float>() + place * matrix,
                          .k_window = k_window.data<float>() + place * window,
                          .v_window = v_window.data<float>() + place * window,
-                         .decay = decay.data<float>() + head * (kChunk + 1),
+                         .decay = decay.data<float>() + head * (kChunk + 2),
                          .head_dim = head_dim};
       int64_t token = starts[seq];
       int64_t position = positions.data<int32_t>()[token];

@@ -5,7 +5,7 @@
 
 namespace minimax::cpu {
 
-/// qkv: [tokens, heads * 3 * head_dim]; decay: [heads, kChunk + 1]; positions: [tokens]; cu_seqlens: [seqs + 1];
+/// qkv: [tokens, heads * 3 * head_dim]; decay: [heads, kChunk + 2]; positions: [tokens]; cu_seqlens: [seqs + 1];
 /// slots: [seqs]; state, k_window, v_window: [slots, heads, ...]; out: [tokens, heads * head_dim].
 void lightning(const Context& ctx, const Tensor& qkv, const Tensor& decay, const Tensor& positions,
                const Tensor& cu_seqlens, const Tensor& slots, const Tensor& state, const Tensor& k_window,

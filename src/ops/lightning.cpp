@@ -39,22 +39,30 @@ Tensor lightning_slopes(int64_t heads, double layer_factor) {
 }
 
 Tensor lightning_decay(const Tensor& slopes) {
+  MM_CHECK(slopes.dtype() == DType::kFloat32 && slopes.rank() == 1, "lightning_decay: slopes are ", slopes.dtype(), " ",
+           slopes.shape(), ", expected F32 [heads]");
   const int64_t heads = slopes.dim(0);
-  Tensor out = Tensor::empty({heads, kChunk + 1}, DType::kFloat32);
-  for (int64_t head = 0; head < heads; ++head)
+  Tensor out = Tensor::empty({heads, kChunk + 2}, DType::kFloat32);
+  for (int64_t head = 0; head < heads; ++head) {
+    const double slope = static_cast<double>(slopes.data<float>()[head]);
+    float* powers = out.data<float>() + head * (kChunk + 2);
     for (int64_t power = 0; power <= kChunk; ++power)
-      out.data<float>()[head * (kChunk + 1) + power] =
-          static_cast<float>(std::exp(-static_cast<double>(slopes.data<float>()[head]) * static_cast<double>(power)));
+      powers[power] = static_cast<float>(std::exp(-slope * static_cast<double>(power)));
+    const double chunk = std::exp(-slope * static_cast<double>(kChunk));
+    powers[kChunk + 1] = static_cast<float>(chunk - static_cast<double>(powers[kChunk]));
+  }
   return out;
 }
 
 Tensor lightning_attention(const Context& ctx, const Tensor& qkv, const Tensor& decay, const Batch& batch,
                            LightningSlots* cache) {
   MM_CHECK_DTYPE(qkv, DType::kFloat32);
+  MM_CHECK(decay.dtype() == DType::kFloat32 && decay.rank() == 2 && decay.dim(0) >= 1 && decay.dim(1) == kChunk + 2,
+           "lightning_attention: decay is ", decay.dtype(), " ", decay.shape(), ", expected F32 [heads, ", kChunk + 2,
+           "]");
   const int64_t heads = decay.dim(0);
   MM_CHECK(qkv.rank() == 2 && qkv.dim(0) == batch.token_count() && qkv.dim(1) % (3 * heads) == 0,
            "lightning_attention: qkv ", qkv.shape(), " for ", batch.token_count(), " tokens and ", heads, " heads");
-  MM_CHECK_SHAPE(decay, heads, kChunk + 1);
   check_sequences(batch, cache != nullptr);
   const int64_t head_dim = qkv.dim(1) / (3 * heads);
 

@@ -11,12 +11,13 @@ namespace minimax::ops {
 /// layer counts all layers. -> [heads] float32. Source: build_slope_tensor and the layer factor of the published file.
 Tensor lightning_slopes(int64_t heads, double layer_factor);
 
-/// lambda^0 .. lambda^kChunk with lambda = exp(-slope), rounded once from double. slopes: [heads] -> [heads, kChunk +
-/// 1].
+/// lambda^0 .. lambda^kChunk with lambda = exp(-slope), each rounded once from double, and last what lambda^kChunk lost
+/// by its rounding: a slow head's state is multiplied with it hundreds of times within its memory, and the same error
+/// each time would add up. slopes: [heads] float32 -> [heads, kChunk + 2].
 Tensor lightning_decay(const Tensor& slopes);
 
 /// qkv: [tokens, heads * 3 * head_dim] float32, after SiLU; each head holds its own q | k | v side by side.
-/// decay: [heads, kChunk + 1]. -> [tokens, heads * head_dim] float32.
+/// decay: lightning_decay's [heads, kChunk + 2]. -> [tokens, heads * head_dim] float32.
 /// With c the last multiple of kChunk at or before position t:
 ///   o_t = lambda^(t-c+1) q_t S_c + sum over j = c..t of lambda^(t-j) (q_t . k_j) v_j
 /// `cache`, with batch.slots, holds S_c and the k, v rows since c, and is brought up to date; a sequence that starts at

@@ -56,6 +56,58 @@ void accumulate_rows(const float* coefficients, int64_t stride, const float* m, 
     accumulate_column(coefficients, stride, m + column, m_stride, count, out + column, out_stride, kRows);
 }
 
+/// Rows [d, d + kRows) of the state, columns [0, kVectors * kLanes) of `state` and `v`. The chunk's sum is made on its
+/// own and added once: adding its rows to the state one by one would round 64 times at the state's magnitude.
+template <int kRows, int kVectors>
+void commit_tile(const float* k, const float* v, int64_t head_dim, const float* decay, float* state) {
+  F32 sums[kRows][kVectors] = {};
+  for (int64_t key = 0; key < kChunk; ++key) {
+    F32 values[kVectors];
+    for (int c = 0; c < kVectors; ++c) values[c] = load(v + key * head_dim + c * kLanes);
+    for (int row = 0; row < kRows; ++row) {
+      const F32 weight = broadcast(k[row * kChunk + key]);
+      for (int c = 0; c < kVectors; ++c) sums[row][c] = fma(weight, values[c], sums[row][c]);
+    }
+  }
+  const F32 high = broadcast(decay[kChunk]), low = broadcast(decay[kChunk + 1]);
+  for (int row = 0; row < kRows; ++row)
+    for (int c = 0; c < kVectors; ++c) {
+      float* to = state + row * head_dim + c * kLanes;
+      const F32 before = load(to);
+      store(to, fma(before, high, fma(before, low, sums[row][c])));
+    }
+}
+
+template <int kRows>
+void commit_rows(const LightningArgs& args, int64_t d) {
+  const int64_t head_dim = args.head_dim;
+  const float* k = args.k_window + d * kChunk;
+  float* state = args.state + d * head_dim;
+  int64_t column = 0;
+  for (; column + kColumnTile * kLanes <= head_dim; column += kColumnTile * kLanes)
+    commit_tile<kRows, kColumnTile>(k, args.v_window + column, head_dim, args.decay, state + column);
+  for (; column + kLanes <= head_dim; column += kLanes)
+    commit_tile<kRows, 1>(k, args.v_window + column, head_dim, args.decay, state + column);
+  for (; column < head_dim; ++column)
+    for (int row = 0; row < kRows; ++row) {
+      F32 sum{};
+      for (int64_t key = 0; key < kChunk; ++key)
+        sum = fma(broadcast(k[row * kChunk + key]), broadcast(args.v_window[key * head_dim + column]), sum);
+      float& to = state[row * head_dim + column];
+      const F32 low = fma(broadcast(to), broadcast(args.decay[kChunk + 1]), sum);
+      to = fma(broadcast(to), broadcast(args.decay[kChunk]), low)[0];
+    }
+}
+
+/// S <- lambda^C S + sum over j of (lambda^(C-1-j) k_j)^T v_j
+void commit(const LightningArgs& args) {
+  for (int64_t d = 0; d < args.head_dim; ++d)  // the window is spent: weigh its keys in place
+    for (int64_t key = 0; key < kChunk; ++key) args.k_window[d * kChunk + key] *= args.decay[kChunk - 1 - key];
+  int64_t d = 0;
+  for (; d + kRowTile <= args.head_dim; d += kRowTile) commit_rows<kRowTile>(args, d);
+  for (; d < args.head_dim; ++d) commit_rows<1>(args, d);
+}
+
 }  // namespace
 
 void lightning(const LightningArgs& args) {
@@ -109,21 +161,7 @@ void lightning(const LightningArgs& args) {
                          first + row + 1 - shared, out + row * args.out_stride, 0, head_dim);
   }
 
-  if (end < kChunk) return;
-  // S <- lambda^C S + sum over j of (lambda^(C-1-j) k_j)^T v_j
-  for (int64_t d = 0; d < head_dim; ++d) {
-    float* k = args.k_window + d * kChunk;  // the window is spent: weigh its keys in place
-    for (int64_t key = 0; key < kChunk; ++key) k[key] *= args.decay[kChunk - 1 - key];
-    float* row = args.state + d * head_dim;
-    for (int64_t column = 0; column < head_dim; ++column) row[column] *= args.decay[kChunk];
-  }
-  int64_t d = 0;
-  for (; d + kRowTile <= head_dim; d += kRowTile)
-    accumulate_rows<kRowTile>(args.k_window + d * kChunk, kChunk, args.v_window, head_dim, kChunk,
-                              args.state + d * head_dim, head_dim, head_dim);
-  for (; d < head_dim; ++d)
-    accumulate_rows<1>(args.k_window + d * kChunk, 0, args.v_window, head_dim, kChunk, args.state + d * head_dim, 0,
-                       head_dim);
+  if (end == kChunk) commit(args);
 }
 
 }  // namespace minimax::cpu::MM_ISA
