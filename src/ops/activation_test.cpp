@@ -50,7 +50,7 @@ double worst_ulps(const Tensor& x, const Tensor& got, double (*want)(double)) {
 
 // The sigmoid is the exponential's only way out of the elementwise kernels: sigmoid(x) * 1 and x * sigmoid(x).
 TEST(Activation, SigmoidAndSiluToAFewUlpsOverTheWholeRange) {
-  test::for_each_target([](const Context& ctx) {
+  test::for_each_isa([](const Context& ctx) {
     const Tensor x = sweep(87);
     const Tensor ones = ctx.empty(x.shape());
     std::fill_n(ones.data<float>(), ones.elements(), 1.0f);

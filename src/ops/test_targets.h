@@ -35,13 +35,16 @@ class Machine {
   Arena arena_;
 };
 
-/// Calls body(ctx) for every instruction set this processor has, and for the best one with 2 and 5 threads: how work is
-/// split among threads is the same text for all of them.
+/// Calls body(ctx) for every instruction set this processor has, with one thread.
+template <typename Body>
+void for_each_isa(const Body& body) {
+  for (const cpu::Kernels* kernels : cpu::usable_kernels()) body(Machine(*kernels, 1).ctx());
+}
+/// And for the best one with 2 and 5 threads: how work is split among them is the same text for all instruction sets.
 template <typename Body>
 void for_each_target(const Body& body) {
-  const std::vector<const cpu::Kernels*> all = cpu::usable_kernels();
-  for (const cpu::Kernels* kernels : all) body(Machine(*kernels, 1).ctx());
-  for (const int threads : {2, 5}) body(Machine(*all.front(), threads).ctx());
+  for_each_isa(body);
+  for (const int threads : {2, 5}) body(Machine(*cpu::usable_kernels().front(), threads).ctx());
 }
 
 /// Numbers from a fixed seed, which is printed with any failure while the object lives.
