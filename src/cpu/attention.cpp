@@ -127,10 +127,11 @@ class Attention {
                       .scale = 1.0f / std::sqrt(static_cast<float>(head_dim_))});
   }
 
-  /// Rows that see none of the later split keep their bits: they are left alone, not merged with nothing.
+  /// Rows that see none of the later split keep their bits: they are left alone, not merged with nothing. A sum that is
+  /// NaN is merged, so that it shows.
   void merge(const Item& item, const Partial& sum, const Partial& next) const {
     for (int64_t row = 0; row < item.positions * group_; ++row)
-      if (next.weight_sum[row] > 0)
+      if (next.weight_sum[row] != 0)
         kernels().merge_softmax(sum.out + row * head_dim_, sum.max_score + row, sum.weight_sum + row,
                                 next.out + row * head_dim_, next.max_score[row], next.weight_sum[row], head_dim_);
   }

@@ -2,7 +2,7 @@
 //
 // A row walks the pages at absolute positions in order. For each page: 64 scores (lanes are keys), the page's maximum,
 // weights, one rescale of what was summed before, then the page's values in order (lanes are channels). Nothing depends
-// on how many rows are computed together. Keys a row may not see get weight exactly 0.
+// on how many rows are computed together. Values of keys that a row may not see are not touched.
 #include "cpu/kernel_text/texts.h"
 
 namespace minimax::cpu::MM_ISA {
@@ -107,22 +107,30 @@ void attend_rows(const AttentionArgs& args, int64_t first_row) {
     const int64_t page_key = page * kChunk;
     if (page_key > last_key[kRows - 1]) break;  // rows are in order of position: the last sees furthest
     // The tile's rows may stand on both sides of a page boundary. A row that sees nothing of this page keeps its sums
-    // (weights 0, rescale 1), which changes no bit of them.
+    // (no keys, rescale 1), which changes no bit of them.
     score_page<kRows>(q, args.k_pages[page], args.head_dim, scores);
-    int64_t keys = 0;
+    int64_t visible[kRows];
+    int64_t shared = kChunk;
     for (int row = 0; row < kRows; ++row) {
-      int64_t visible = last_key[row] - page_key + 1;
-      if (visible > kChunk) visible = kChunk;
-      if (visible > keys) keys = visible;
-      if (visible > 0) {
-        rescale[row] = weigh_page(scores + row * kChunk, visible, args.scale, args.max_score[first_row + row],
+      visible[row] = last_key[row] - page_key + 1;
+      if (visible[row] > kChunk) visible[row] = kChunk;
+      if (visible[row] < 0) visible[row] = 0;
+      if (visible[row] < shared) shared = visible[row];
+      rescale[row] = 1;
+      if (visible[row] > 0)
+        rescale[row] = weigh_page(scores + row * kChunk, visible[row], args.scale, args.max_score[first_row + row],
                                   args.weight_sum[first_row + row]);
-      } else {
-        rescale[row] = 1;
-        for (int64_t key = 0; key < kChunk; ++key) scores[row * kChunk + key] = 0;
-      }
     }
-    add_values<kRows>(scores, rescale, args.v_pages[page], keys, args.head_dim, args.out + first_row * args.head_dim);
+    // Keys every row of the tile may see, then each row's own last ones. Weight 0 would not do for those a row may not
+    // see: 0 times a later token's infinity is NaN.
+    float* out = args.out + first_row * args.head_dim;
+    const float* v = args.v_pages[page];
+    add_values<kRows>(scores, rescale, v, shared, args.head_dim, out);
+    const float kKeep = 1;
+    for (int row = 0; row < kRows; ++row)
+      if (visible[row] > shared)
+        add_values<1>(scores + row * kChunk + shared, &kKeep, v + shared * args.head_dim, visible[row] - shared,
+                      args.head_dim, out + row * args.head_dim);
   }
 }
 
