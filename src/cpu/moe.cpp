@@ -1,5 +1,6 @@
 #include "cpu/moe.h"
 
+#include <cmath>
 #include <cstring>
 #include <vector>
 
@@ -48,6 +49,19 @@ void experts(const Context& ctx, const Tensor& x, const Tensor& chosen, const Te
       std::memset(to, 0, static_cast<size_t>(hidden) * sizeof(float));
       for (int64_t i = token * top_k; i < (token + 1) * top_k; ++i)
         kernels().scaled_add(weights.data<float>()[i], y.data<float>() + place[i] * hidden, 1.0f, to, hidden, to);
+    }
+  });
+}
+
+void mix_shared(const Context& ctx, const Tensor& logits, const Tensor& routed, const Tensor& shared,
+                const Tensor& out) {
+  const int64_t hidden = out.dim(1);
+  ctx.threads->parallel_for(out.dim(0), 8, [&](int64_t begin, int64_t end) {
+    for (int64_t token = begin; token < end; ++token) {
+      const float c = 1.0f / (1.0f + std::exp(-logits.data<float>()[token]));
+      const int64_t row = token * hidden;
+      kernels().scaled_add(1.0f - c, routed.data<float>() + row, c, shared.data<float>() + row, hidden,
+                           out.data<float>() + row);
     }
   });
 }

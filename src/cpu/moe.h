@@ -17,4 +17,8 @@ struct ExpertTensors {
 void experts(const Context& ctx, const Tensor& x, const Tensor& chosen, const Tensor& weights,
              std::span<const ExpertTensors> experts, const Tensor& out);
 
+/// (1 - c) * routed + c * shared with c = sigmoid(logits). logits: [tokens, 1]; the others: [tokens, hidden].
+void mix_shared(const Context& ctx, const Tensor& logits, const Tensor& routed, const Tensor& shared,
+                const Tensor& out);
+
 }  // namespace minimax::cpu

@@ -1,5 +1,7 @@
 #include "ops/attention.h"
 
+#include <algorithm>
+
 #include "cpu/attention.h"
 #include "ops/batch_checks.h"
 

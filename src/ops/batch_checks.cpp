@@ -6,15 +6,18 @@ namespace minimax::ops {
 
 void check_sequences(const Batch& batch, bool has_cache) {
   const int64_t tokens = batch.token_count(), seqs = batch.seqs();
+  MM_CHECK(batch.cu_seqlens.rank() == 1 && seqs >= 1, "batch: cu_seqlens is ", batch.cu_seqlens.shape(),
+           ", expected [seqs + 1] with at least one sequence");
   MM_CHECK_DTYPE(batch.positions, DType::kInt32);
   MM_CHECK_DTYPE(batch.cu_seqlens, DType::kInt32);
   MM_CHECK_SHAPE(batch.positions, tokens);
   const int32_t* starts = batch.cu_seqlens.data<int32_t>();
   const int32_t* positions = batch.positions.data<int32_t>();
-  MM_CHECK(seqs >= 1 && starts[0] == 0 && starts[seqs] == tokens, "batch: cu_seqlens runs from ", starts[0], " to ",
-           starts[seqs], ", expected 0 to ", tokens);
-  for (int64_t seq = 0; seq < seqs; ++seq) {
+  MM_CHECK(starts[0] == 0 && starts[seqs] == tokens, "batch: cu_seqlens runs from ", starts[0], " to ", starts[seqs],
+           ", expected 0 to ", tokens);
+  for (int64_t seq = 0; seq < seqs; ++seq)  // all of them before any is used to index
     MM_CHECK(starts[seq] < starts[seq + 1], "batch: sequence ", seq, " has ", starts[seq + 1] - starts[seq], " tokens");
+  for (int64_t seq = 0; seq < seqs; ++seq) {
     const int32_t first = positions[starts[seq]];
     MM_CHECK(first >= 0 && (has_cache || first == 0), "batch: sequence ", seq, " starts at position ", first,
              has_cache ? ", expected at least 0" : " without a cache, expected 0");

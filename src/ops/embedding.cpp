@@ -7,6 +7,8 @@ namespace minimax::ops {
 Tensor embedding(const Context& ctx, const Weight& table, const Tensor& tokens) {
   MM_CHECK_DTYPE(tokens, DType::kInt32);
   MM_CHECK(tokens.rank() == 1, "embedding: tokens are ", tokens.shape(), ", expected [tokens]");
+  MM_CHECK(table.data.rank() == 2, "embedding: table is ", table.data.dtype(), " ", table.data.shape(),
+           ", expected [vocab, hidden]");
   for (int64_t i = 0; i < tokens.dim(0); ++i) {
     const int32_t id = tokens.data<int32_t>()[i];
     MM_CHECK(id >= 0 && id < table.outputs(), "embedding: token ", i, " has id ", id, ", expected 0 to ",

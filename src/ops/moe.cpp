@@ -40,6 +40,7 @@ Routing route(const Context& ctx, const Tensor& router_logits, int64_t top_k) {
 Tensor mix_experts(const Context& ctx, const Tensor& x, const Routing& routing,
                    std::span<const ExpertWeights> experts) {
   MM_CHECK_DTYPE(x, DType::kFloat32);
+  MM_CHECK(x.rank() == 2, "mix_experts: x is ", x.shape(), ", expected [tokens, hidden]");
   const int64_t tokens = x.dim(0), hidden = x.dim(1), top_k = routing.experts.dim(1);
   MM_CHECK(!experts.empty(), "mix_experts: no experts");
   const int64_t ffn = experts[0].gate.outputs();
@@ -66,16 +67,15 @@ Tensor expert(const Context& ctx, const Tensor& x, const ExpertWeights& weights)
 
 Tensor mix_shared(const Context& ctx, const Tensor& x, const Tensor& routed, const Tensor& shared,
                   const Weight& coefficient) {
+  MM_CHECK_DTYPE(x, DType::kFloat32);
+  MM_CHECK_DTYPE(routed, DType::kFloat32);
+  MM_CHECK_DTYPE(shared, DType::kFloat32);
   MM_CHECK_SHAPE(coefficient.data, 1, x.dim(1));
   MM_CHECK(x.shape() == routed.shape() && x.shape() == shared.shape(), "mix_shared: x ", x.shape(), ", routed ",
            routed.shape(), ", shared ", shared.shape());
   const Tensor logits = linear(ctx, x, coefficient);  // [tokens, 1]
   Tensor out = ctx.empty(x.shape());
-  for (int64_t token = 0; token < x.dim(0); ++token) {
-    const float c = 1.0f / (1.0f + std::exp(-logits.data<float>()[token]));
-    const Tensor row = scaled_add(ctx, 1.0f - c, routed.rows(token, token + 1), c, shared.rows(token, token + 1));
-    std::copy_n(row.data<float>(), x.dim(1), out.data<float>() + token * x.dim(1));
-  }
+  cpu::mix_shared(ctx, logits, routed, shared, out);
   return out;
 }
 

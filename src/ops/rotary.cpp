@@ -5,7 +5,8 @@
 namespace minimax::ops {
 
 Tensor rotary_table(const Context& ctx, const Tensor& positions, int64_t rotary_dim, double theta) {
-  MM_CHECK_DTYPE(positions, DType::kInt32);
+  MM_CHECK(positions.dtype() == DType::kInt32 && positions.rank() == 1, "rotary_table: positions are ",
+           positions.dtype(), " ", positions.shape(), ", expected I32 [tokens]");
   MM_CHECK(rotary_dim >= 0 && rotary_dim % 2 == 0, "rotary_table: rotary_dim is ", rotary_dim,
            ", expected an even number");
   Tensor table = ctx.empty({positions.dim(0), 2, rotary_dim / 2});
@@ -15,8 +16,8 @@ Tensor rotary_table(const Context& ctx, const Tensor& positions, int64_t rotary_
 
 Tensor rotate(const Context& ctx, const Tensor& x, const Tensor& table, int64_t head_dim) {
   MM_CHECK_DTYPE(x, DType::kFloat32);
-  MM_CHECK(x.rank() == 2 && table.dim(0) == x.dim(0) && head_dim > 0 && x.dim(1) % head_dim == 0 &&
-               2 * table.dim(2) <= head_dim,
+  MM_CHECK(x.rank() == 2 && table.rank() == 3 && table.dim(0) == x.dim(0) && table.dim(1) == 2 && head_dim > 0 &&
+               x.dim(1) % head_dim == 0 && 2 * table.dim(2) <= head_dim,
            "rotate: x ", x.shape(), " with table ", table.shape(), " and head_dim ", head_dim);
   Tensor out = ctx.empty(x.shape());
   cpu::rotate(ctx, x, table, head_dim, out);
