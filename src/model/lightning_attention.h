@@ -15,14 +15,14 @@ struct LightningAttention {
   Weight output_gate;  ///< [heads * head_dim, hidden]
   Weight out_proj;     ///< [hidden, heads * head_dim]
   Tensor norm;         ///< [heads * head_dim] float32
-  Tensor decay;        ///< [heads, kChunk + 1] float32, from the layer's slopes
+  Tensor decay;        ///< [heads, kChunk + 2] float32, from the layer's slopes
   float norm_eps = 1e-6f;
 
   /// x: [tokens, hidden], normalised -> [tokens, hidden]. `cache` is null in training.
   Tensor forward(Context& ctx, const Tensor& x, const Batch& batch, LightningSlots* cache) const;
 };
 
-/// Decays of layer `layer` (counted over all layers, softmax ones included): -> [heads, kChunk + 1].
+/// Decays of layer `layer` (counted over all layers, softmax ones included): -> [heads, kChunk + 2].
 Tensor layer_decay(const ModelConfig& config, int64_t layer);
 
 }  // namespace minimax
