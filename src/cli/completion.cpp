@@ -110,7 +110,11 @@ std::string zsh_script(const Command& tree) {
     }
     out += " ;;\n";
   }
-  return out + "    esac ;;\n  esac\n}\n(( $+functions[compdef] )) && compdef _minimax minimax\n";
+  return out +
+         "    esac ;;\n  esac\n}\n"
+         "# Autoloaded from $fpath it completes at once; sourced it only registers itself.\n"
+         "if [[ $funcstack[1] == _minimax ]]; then _minimax \"$@\"\n"
+         "elif (( $+functions[compdef] )); then compdef _minimax minimax; fi\n";
 }
 
 std::string fish_script(const Command& tree) {
