@@ -3,11 +3,13 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <chrono>
 #include <filesystem>
 #include <optional>
 
 #include "cli/common_flags.h"
 #include "cli/input.h"
+#include "cpu/isa.h"
 #include "engine/generate.h"
 #include "model/load.h"
 #include "text/stop_strings.h"
@@ -57,6 +59,7 @@ LoadedModel::LoadedModel(const ModelOptions& options, Session& session) {
   const auto canonical = std::filesystem::canonical(folder);
   state.name = canonical.filename().string();
   state.terminal.progress(fmt::format("loading {}…", state.name));
+  const auto begin = std::chrono::steady_clock::now();
   state.model = load_model(folder, {.mmap = options.mmap, .mlock = options.mlock});
   for (const std::string& warning : state.model.config.warnings) state.terminal.warn(warning);
   try {
@@ -73,6 +76,10 @@ LoadedModel::LoadedModel(const ModelOptions& options, Session& session) {
   generator.context = std::min(generator.context, state.model.config.max_positions);
   if (options.bfloat16_matmul) state.precision = MatmulPrecision::kBFloat16;
   state.generator.emplace(state.model, state.threads, generator, state.precision);
+  const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - begin;
+  state.terminal.info(fmt::format("{} loaded in {}; {} threads, {} kernels, room for {} tokens", state.name,
+                                  human_seconds(seconds.count()), state.threads.size(), cpu::kernels().isa,
+                                  generator.context));
   state.terminal.clear_progress();
 }
 
