@@ -1,0 +1,31 @@
+// What a model's forward pass costs: parameters, bytes of weights and state, arithmetic. Counted, not measured.
+#pragma once
+
+#include <cstdint>
+
+#include "core/dtype.h"
+#include "model/config.h"
+
+namespace minimax {
+
+/// Multiply-adds count two. Norms, activations and the rotation are left out: less than 1 in 1000 of the arithmetic.
+struct Cost {
+  int64_t weight_bytes = 0;  ///< weights that have to be read
+  int64_t state_bytes = 0;   ///< keys, values and lightning states that have to be read
+  double flops = 0;
+};
+
+/// All parameters of the checkpoint: 456,089,655,296 for MiniMax-M1.
+int64_t parameter_count(const ModelConfig& config);
+
+/// Parameters in the matrix products of one token, head included, embedding not: 47,172,550,656 for MiniMax-M1.
+int64_t active_parameter_count(const ModelConfig& config);
+
+/// One token after `context` others. `dtype`: of all weights but the routers, which are float32.
+Cost decode_cost(const ModelConfig& config, DType dtype, int64_t context);
+
+/// A prompt of `tokens`, logits of its last position alone. Weights are counted once, experts as often as tokens can
+/// choose different ones.
+Cost prefill_cost(const ModelConfig& config, DType dtype, int64_t tokens);
+
+}  // namespace minimax
