@@ -2,6 +2,7 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -90,6 +91,8 @@ TEST(MappedFile, TheErrorOfMlockNamesTheLimit) {
     const rlimit limit{65536, 65536};
     ::setrlimit(RLIMIT_MEMLOCK, &limit);
     if (::getuid() == 0 && ::setuid(65534) != 0) ::_exit(3);
+    const auto file = MappedFile::open(folder / "a");
+    if (::mlock(file->bytes().data(), file->bytes().size()) == 0) ::_exit(2);
     const std::string message = error_of([&] { MappedFile::open(folder / "a", {.mlock = true}); });
     ::_exit(message.find("This process may lock: 65536 bytes (RLIMIT_MEMLOCK). Raise it with `ulimit -l") !=
                     std::string::npos
@@ -98,7 +101,8 @@ TEST(MappedFile, TheErrorOfMlockNamesTheLimit) {
   }
   int status = 0;
   ASSERT_EQ(::waitpid(child, &status, 0), child);
-  EXPECT_TRUE(WIFEXITED(status));
+  ASSERT_TRUE(WIFEXITED(status));
+  if (WEXITSTATUS(status) == 2) GTEST_SKIP() << "mlock does nothing here, as under sanitizers";
   EXPECT_EQ(WEXITSTATUS(status), 0);
 }
 
