@@ -85,30 +85,24 @@ void Bpe::index_merges(std::span<const Merge> merges, size_t ids) {
 // between two characters starts from its bytes. (Of M1's merges one in 127 crosses, nearly all of them Arabic, Korean,
 // kana or behind a space.) Chinese text has three bytes a character: this makes it several times faster.
 void Bpe::find_whole_characters(std::span<const Merge> merges, const Vocabulary& vocabulary) {
+  characters_.assign(0x10000, -1);
+  std::vector<int32_t> ids;
   for (const Merge& merge : merges) {
     const std::string_view left = vocabulary.bytes(merge.left), right = vocabulary.bytes(merge.right);
     const Shape a = shape_of(left), b = shape_of(right);
     if (a == Shape::kMixed || b == Shape::kMixed || (a == Shape::kWhole && b == Shape::kWhole)) continue;
-    const Shape made = shape_of(vocabulary.bytes(merge.result));
-    const bool inside = a == Shape::kPart && b == Shape::kPart && made != Shape::kMixed;
-    if (!inside)
+    const std::string_view made = vocabulary.bytes(merge.result);
+    const Shape shape = shape_of(made);
+    if (a == Shape::kWhole || b == Shape::kWhole || shape == Shape::kMixed) {
       crossing_.set(static_cast<size_t>(static_cast<unsigned char>(left.back())) << 8 |
                     static_cast<unsigned char>(right.front()));
-  }
-  characters_.assign(0x10000, -1);
-  std::vector<int32_t> ids;
-  for (uint32_t c = 0x80; c < 0x10000; ++c) {
-    if (c >= 0xD800 && c < 0xE000) continue;
-    char bytes[3];
-    const int64_t length = c < 0x800 ? 2 : 3;
-    bytes[0] = static_cast<char>(c < 0x800 ? 0xC0 | c >> 6 : 0xE0 | c >> 12);
-    bytes[1] = static_cast<char>(0x80 | (c < 0x800 ? c & 63 : c >> 6 & 63));
-    bytes[2] = static_cast<char>(0x80 | (c & 63));
-    int32_t symbols[3];
-    for (int64_t i = 0; i < length; ++i) symbols[i] = byte_ids_[static_cast<unsigned char>(bytes[i])];
-    ids.clear();
-    merge_short(symbols, length, ids);
-    if (ids.size() == 1) characters_[c] = ids[0];
+    } else if (shape == Shape::kWhole && made.size() <= 3) {
+      int32_t symbols[3];
+      for (size_t i = 0; i < made.size(); ++i) symbols[i] = byte_ids_[static_cast<unsigned char>(made[i])];
+      ids.clear();
+      merge_short(symbols, static_cast<int64_t>(made.size()), ids);
+      if (ids.size() == 1) characters_[decode_utf8(made.data(), made.data() + made.size()).code_point] = ids[0];
+    }
   }
 }
 
@@ -267,6 +261,49 @@ void Bpe::merge_long(std::span<const int32_t> ids, Scratch& scratch, std::vector
     }
   }
   for (int32_t at = 0; at >= 0; at = symbols[at].next) out.push_back(symbols[at].id);
+}
+
+// Merging the bytes of a token of M1 takes six merges or so, 200,000 times. Instead look at the one place where it can
+// fail: a token's two parts, when each makes itself, become what they are unless a merge joins across the middle first.
+// Go back in time from the whole parts: whichever of the two symbols at the middle was made last gives way to its part
+// there, and the pair before must not have had a lower rank than the merge that ended it.
+std::vector<int32_t> Bpe::not_made(std::span<const Merge> merges, const Vocabulary& vocabulary) const {
+  const auto ids = static_cast<size_t>(vocabulary.id_limit());
+  std::vector<int32_t> made(ids, -1);  // by id: the rank of the merge that makes it
+  std::vector<bool> itself(ids);
+  for (const int32_t id : byte_ids_) itself[id] = true;
+  Scratch scratch;
+  std::vector<int32_t> tokens;
+  const auto merge_bytes = [&](int32_t id) {
+    tokens.clear();
+    encode(vocabulary.bytes(id), scratch, tokens);
+    return tokens.size() == 1 && tokens[0] == id;
+  };
+  const auto meets_undisturbed = [&](const Merge& merge) {
+    int32_t left = merge.left, right = merge.right;
+    while (made[left] >= 0 || made[right] >= 0) {
+      const int32_t end = std::max(made[left], made[right]);
+      if (made[left] == made[right]) return merge_bytes(merge.result);  // the order of equals decides: no shortcut
+      if (made[left] == end)
+        left = merges[end].right;
+      else
+        right = merges[end].left;
+      const int32_t joined = rank(left, right);
+      if (joined == end) return merge_bytes(merge.result);
+      if (joined < end) return false;
+    }
+    return true;
+  };
+  for (size_t r = 0; r < merges.size(); ++r) {
+    const Merge& merge = merges[r];
+    const bool simple = ordered_ && made[merge.result] < 0 && itself[merge.left] && itself[merge.right];
+    itself[merge.result] = simple ? meets_undisturbed(merge) : merge_bytes(merge.result);
+    made[merge.result] = static_cast<int32_t>(r);
+  }
+  std::vector<int32_t> missing;
+  for (size_t id = 0; id < ids; ++id)
+    if (!itself[id] && !vocabulary.bytes(static_cast<int32_t>(id)).empty()) missing.push_back(static_cast<int32_t>(id));
+  return missing;
 }
 
 }  // namespace minimax::text

@@ -50,6 +50,10 @@ class Bpe {
   /// or more.
   void encode(std::string_view piece, Scratch& scratch, std::vector<int32_t>& out) const;
 
+  /// Tokens of `vocabulary` that merging their own bytes does not make. `merges` and `vocabulary` are the
+  /// constructor's.
+  std::vector<int32_t> not_made(std::span<const Merge> merges, const Vocabulary& vocabulary) const;
+
  private:
   static constexpr int32_t kNoRank = (1 << 22) - 1;
 

@@ -63,16 +63,7 @@ void Tokenizer::Tables::classify() {
 /// own bytes makes. In published vocabularies all are.
 void Tokenizer::Tables::hide_what_merges_do_not_make() {
   if (parts.ignore_merges) return;
-  Bpe::Scratch scratch;
-  std::vector<int32_t> ids;
-  for (int64_t i = 0; i < parts.vocabulary.id_limit(); ++i) {
-    const auto id = static_cast<int32_t>(i);
-    const std::string_view token = parts.vocabulary.bytes(id);
-    if (token.size() < 2) continue;
-    ids.clear();
-    bpe.encode(token, scratch, ids);
-    if (ids.size() != 1 || ids[0] != id) parts.vocabulary.hide(id);
-  }
+  for (const int32_t id : bpe.not_made(parts.merges, parts.vocabulary)) parts.vocabulary.hide(id);
 }
 
 std::string_view Tokenizer::Tables::bytes(int32_t id) const {

@@ -204,6 +204,7 @@ TEST(Bpe, EveryTokenOfMiniMaxM1EncodesToItself) {
     bpe.encode(parts.vocabulary.bytes(id), scratch, ids);
     ASSERT_EQ(ids, Ids{id});
   }
+  EXPECT_EQ(bpe.not_made(parts.merges, parts.vocabulary), Ids{});
 }
 
 /// Byte-pair encoding as it is defined: find the leftmost pair of the lowest rank, merge, again.
@@ -259,6 +260,7 @@ TEST(Bpe, AgreesWithTheDefinitionForAnyMerges) {
   Rng rng(17);
   const std::string_view all[] = {"a", "b", " ", "\u00e9", "\u00e8", "\u4f60", "\u4f61", "\u597d", "\U0001F600"};
   int shuffled = 0, crossing = 0;
+  size_t missing = 0;
   const auto is_whole = [](const std::string& text) { return repaired(text) == text; };
   for (int round = 0; round < 1500; ++round) {
     TokenizerParts parts = parse_merges("", "no merges");
@@ -291,7 +293,11 @@ TEST(Bpe, AgreesWithTheDefinitionForAnyMerges) {
     for (size_t i = 0; i < parts.merges.size(); ++i) ranks[{parts.merges[i].left, parts.merges[i].right}] = i;
     const Bpe bpe(parts.byte_ids, parts.merges, parts.vocabulary);
     Bpe::Scratch scratch;
-    Ids got;
+    Ids got, not_made;
+    for (int32_t id = 0; id < next; ++id)
+      if (reference_bpe(parts.vocabulary.bytes(id), parts, ranks) != Ids{id}) not_made.push_back(id);
+    ASSERT_EQ(bpe.not_made(parts.merges, parts.vocabulary), not_made) << "round " << round;
+    missing += not_made.size();
     for (int text = 0; text < 12; ++text) {
       std::string piece;
       const size_t length = 1 + rng.below(text < 9 ? 40 : 700);
@@ -303,6 +309,7 @@ TEST(Bpe, AgreesWithTheDefinitionForAnyMerges) {
       ASSERT_EQ(got, reference_bpe(piece, parts, ranks)) << "round " << round << ": " << piece;
     }
   }
+  EXPECT_GT(missing, 300u);
   EXPECT_GT(shuffled, 300);
   EXPECT_GT(crossing, 1000);
 }
