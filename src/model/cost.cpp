@@ -43,7 +43,7 @@ int64_t norm_parameters(const ModelConfig& config) {
   return (2 * config.layers + 1) * config.hidden + count_layers(config).lightning * config.attention_dim();
 }
 
-int64_t weight_bytes(const ModelConfig& config, DType dtype, int64_t tokens) {
+int64_t bytes_read(const ModelConfig& config, DType dtype, int64_t tokens) {
   const LayerParameters layer = layer_parameters(config);
   const int64_t experts_read = std::min(config.experts, config.top_k * tokens);
   const int64_t in_dtype = dense_parameters(config) + config.layers * experts_read * layer.expert +
@@ -53,13 +53,6 @@ int64_t weight_bytes(const ModelConfig& config, DType dtype, int64_t tokens) {
 }
 
 }  // namespace
-
-int64_t parameter_count(const ModelConfig& config) {
-  const LayerParameters layer = layer_parameters(config);
-  const int64_t ends = (config.tied_embeddings ? 1 : 2) * config.vocab * config.hidden;
-  return dense_parameters(config) + config.layers * (layer.router + config.experts * layer.expert) +
-         norm_parameters(config) + ends;
-}
 
 int64_t active_parameter_count(const ModelConfig& config) {
   const LayerParameters layer = layer_parameters(config);
@@ -72,7 +65,7 @@ Cost decode_cost(const ModelConfig& config, DType dtype, int64_t context) {
   const int64_t state = config.heads * config.head_dim * config.head_dim;
   const int64_t keys_and_values = 2 * config.kv_dim() * context;
   Cost cost;
-  cost.weight_bytes = weight_bytes(config, dtype, 1);
+  cost.weight_bytes = bytes_read(config, dtype, 1);
   cost.state_bytes = (layers.lightning * state + layers.softmax * keys_and_values) * size_of(DType::kFloat32);
   // q S for the state; the chunk's window is q.k and weight times v over half a chunk on average.
   const int64_t window = 2 * config.attention_dim() * (kChunk / 2);
@@ -88,7 +81,7 @@ Cost prefill_cost(const ModelConfig& config, DType dtype, int64_t tokens) {
   const int64_t window = 2 * config.attention_dim() * (kChunk / 2);
   const auto n = static_cast<double>(tokens);
   Cost cost;
-  cost.weight_bytes = weight_bytes(config, dtype, tokens);
+  cost.weight_bytes = bytes_read(config, dtype, tokens);
   const int64_t head = config.vocab * config.hidden;
   // Per token: q S, the window, and k v^T into the state.
   cost.flops = 2.0 * n * static_cast<double>(active_parameter_count(config) - head) + 2.0 * static_cast<double>(head) +

@@ -15,9 +15,6 @@ struct Cost {
   double flops = 0;
 };
 
-/// All parameters of the checkpoint: 456,089,655,296 for MiniMax-M1.
-int64_t parameter_count(const ModelConfig& config);
-
 /// Parameters in the matrix products of one token, head included, embedding not: 47,172,550,656 for MiniMax-M1.
 int64_t active_parameter_count(const ModelConfig& config);
 
