@@ -48,6 +48,8 @@ TEST(Terminal, MeasuresColumnsNotBytes) {
   EXPECT_EQ(fit("abcdef", 4), "abc…");
   EXPECT_EQ(fit("世界世界", 5), "世界…");
   EXPECT_EQ(fit("abc", 3), "abc");
+  EXPECT_EQ(shortened("one two three", 13), "one two three");
+  EXPECT_EQ(shortened("one two three", 10), "one two … (6 more characters)");
 }
 
 TEST(Terminal, SaysNumbersForPeople) {

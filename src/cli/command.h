@@ -68,6 +68,7 @@ struct Command {
 
   bool* json = nullptr;                             ///< errors are printed as JSON too when it is set
   std::vector<std::string> words = {};              ///< the arguments given
+  std::vector<std::string> from_settings = {};      ///< keys of flags that the environment or the file gave
   std::function<int(Command&, Session&)> run = {};  ///< after all flags were taken; returns the exit code
 
   const Command* find_verb(const std::string& name) const;

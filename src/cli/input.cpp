@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <filesystem>
@@ -70,7 +71,10 @@ Ids read_ids(const std::string& file) {
 
 std::string take_model(Command& command, const std::string& from_flag, size_t most_more) {
   std::string model = from_flag;
-  if (model.empty() && !command.words.empty()) {
+  const auto& settings = command.from_settings;
+  const bool only_a_default = std::find(settings.begin(), settings.end(), "model") != settings.end();
+  const bool named = !command.words.empty() && (command.words.size() > most_more || fs::is_directory(command.words[0]));
+  if ((model.empty() && !command.words.empty()) || (only_a_default && named)) {
     model = command.words.front();
     command.words.erase(command.words.begin());
   }

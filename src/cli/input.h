@@ -22,8 +22,9 @@ struct Ids {
 };
 Ids read_ids(const std::string& file);
 
-/// The first of the arguments is the model, unless -m (or a setting) named one. Throws UsageError when there is none
-/// (`what` is missing) and when words are left over after `most` more.
+/// The first of the arguments is the model, unless -m named one. Where the environment or the settings file names one,
+/// `from_flag` too, an argument still comes first: if it is a folder, or if there are more words than `most_more`.
+/// Throws UsageError when there is no model and when words are left over after `most_more` more.
 std::string take_model(Command& command, const std::string& from_flag, size_t most_more = 0);
 
 /// Throws kNotFound, in words that help, for a folder that is not one with a config.json: a name of a model that is

@@ -89,7 +89,7 @@ void print_names(const char* title, Style style, const std::vector<std::string>&
   if (names.empty()) return;
   terminal.print_line("");
   terminal.print_line(terminal.out_styled(style, fmt::format("{} ({})", title, names.size())));
-  for (size_t at = 0; at < std::min(kShown, names.size()); ++at) terminal.print_line("  " + names[at]);
+  for (size_t at = 0; at < std::min(kShown, names.size()); ++at) terminal.print_line("  " + shortened(names[at], 300));
   if (names.size() > kShown)
     terminal.print_line(fmt::format("  and {} more (--json lists all)", names.size() - kShown));
 }

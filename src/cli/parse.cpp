@@ -71,8 +71,9 @@ Command& parse_command_line(Command& program, GlobalOptions& global, int argc, c
     const std::string key = flag.key();
     if (given.has(key)) {
       take(flag, given.flags[key], "--" + key, verb.name);
-    } else if (flag.from_settings) {
-      if (const auto setting = settings.find(verb.name, key)) take(flag, setting->values, setting->source, verb.name);
+    } else if (const auto setting = flag.from_settings ? settings.find(verb.name, key) : std::nullopt) {
+      take(flag, setting->values, setting->source, verb.name);
+      verb.from_settings.push_back(key);
     }
   }
   return verb;

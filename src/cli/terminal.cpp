@@ -65,6 +65,13 @@ std::string fit(std::string_view text, int columns) {
   return out + "…";
 }
 
+std::string shortened(std::string_view text, size_t bytes) {
+  if (text.size() <= bytes) return std::string(text);
+  size_t end = text.rfind(' ', bytes);
+  if (end == std::string_view::npos) end = bytes;
+  return fmt::format("{} … ({} more characters)", text.substr(0, end), text.size() - end);
+}
+
 std::string printable(std::string_view text) {
   std::string out;
   while (!text.empty()) {
@@ -193,7 +200,7 @@ void Terminal::line(std::string_view label, Style style, std::string_view messag
 }
 
 void Terminal::error(std::string_view message) {
-  line("error:", Style::kRed, message);
+  line("error:", Style::kRed, shortened(message, 500));
 }
 void Terminal::warn(std::string_view message) {
   if (!quiet_ && level_ >= LogLevel::kWarn) line("warning:", Style::kYellow, message);

@@ -18,6 +18,8 @@ enum class Style { kPlain, kBold, kDim, kRed, kGreen, kYellow, kCyan };
 int display_width(std::string_view text);
 /// `text` cut to `columns` columns, with an ellipsis when something went.
 std::string fit(std::string_view text, int columns);
+/// `text` cut at a space to at most `bytes` bytes, with how much went: a message may list 413 missing files.
+std::string shortened(std::string_view text, size_t bytes);
 /// `text` without control characters other than line ends and tabs: what a model writes must not move the cursor.
 std::string printable(std::string_view text);
 /// "1.50 GB", "312 B": decimal units.

@@ -105,7 +105,7 @@ class Chat(unittest.TestCase):
         file = self.path("talk.json")
         at = len(terminal.shown)
         terminal.send(f"/save {file}\r")
-        terminal.expect(r"messages in", at)
+        terminal.prompt(terminal.expect(r"messages in", at))
         with open(file, encoding="utf-8") as saved:
             return [message["content"] for message in json.load(saved)["messages"] if message["role"] == "user"]
 
@@ -189,8 +189,9 @@ class Chat(unittest.TestCase):
         end = terminal.prompt(terminal.expect("Ctrl-C again", end))
         terminal.prompt(terminal.ask("hi"))
         self.assertEqual(self.messages(terminal), ["hi"])
+        end = len(terminal.shown)
         terminal.send("\x03")
-        terminal.expect("Ctrl-C again", end)
+        terminal.prompt(terminal.expect("Ctrl-C again", end))
         terminal.send("\x04")
         self.assertEqual(terminal.end(), 0)
 
@@ -203,14 +204,14 @@ class Chat(unittest.TestCase):
         terminal.prompt(terminal.expect(r"> one\n(.*\n)*\[\d+ tokens?.*\]\n", at))
         self.assertEqual(self.messages(terminal), ["one"])
         terminal.send("/nonsense\r")
-        terminal.expect("error: .*unknown command /nonsense")
+        terminal.prompt(terminal.expect("error: .*unknown command /nonsense"))
         terminal.send("\x04")
         self.assertEqual(terminal.end(), 0)
 
     def test_no_colour(self):
         terminal = Terminal(self.path("hello"), NO_COLOR="1")
         terminal.prompt()
-        terminal.ask("hi")
+        terminal.prompt(terminal.ask("hi"))
         self.assertNotIn(b"\x1b[2m", terminal.raw)
         self.assertNotIn(b"\x1b[1;36m", terminal.raw)
         terminal.send("\x04")

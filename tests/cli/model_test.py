@@ -135,6 +135,9 @@ class Run(ModelTest):
         self.assertEqual(self.ok("run", self.scripted, "--file", prompt), said)
         self.assertEqual(self.ok("run", "-m", self.scripted, "Hi"), said)
         self.assertEqual(self.ok("run", "Hi", env={"MINIMAX_MODEL": self.scripted}), said)
+        # A folder on the command line comes before one in the environment.
+        self.assertEqual(self.ok("run", self.scripted, "Hi", env={"MINIMAX_MODEL": golden("m1-tiny")}), said)
+        self.assertIn("8 layers", self.ok("inspect", golden("m1-tiny"), env={"MINIMAX_MODEL": "/nowhere"}))
 
     def test_raw_shows_everything(self):
         self.assertEqual(self.ok("run", self.scripted, "--raw", "x\n"), "".join(WORDS) + "\n")
