@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "core/dtype.h"
 #include "engine/sampling_params.h"
 
 namespace minimax::cli {
@@ -97,6 +98,22 @@ struct InspectOptions {
   std::string model;
   bool tensors = false;
   std::string filter;  ///< names with this in them, or matching it when it has * or ?
+  bool json = false;
+};
+
+struct BenchOptions {
+  ModelOptions model;     ///< none: the ceilings of the machine alone
+  std::string synthetic;  ///< a shape with random weights instead
+  int64_t layers = 0;     ///< of the synthetic model; 0: as many as the shape has
+  DType dtype = DType::kBFloat16;
+  int64_t prompt_tokens = 512;
+  int64_t answer_tokens = 32;
+  int64_t prefill_chunk = 512;
+  int rounds = 5;
+  bool json = false;
+};
+
+struct DoctorOptions {
   bool json = false;
 };
 

@@ -33,7 +33,7 @@ Command define_program(GlobalOptions& global) {
                                {"minimax run MODEL \"Why is the sky blue?\""},
                                {"minimax inspect MODEL"}},
                   .verbs = {define_chat(), define_run(), define_inspect(), define_forward(), define_tokenize(),
-                            define_completion(), define_version(), define_help()}};
+                            define_bench(), define_doctor(), define_completion(), define_version(), define_help()}};
   for (Command& verb : program.verbs) add_global_flags(verb, global);
   add_global_flags(program, global);
   program.mark("-V,--version", "version and commit");

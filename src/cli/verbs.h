@@ -19,6 +19,8 @@ Command define_chat();
 Command define_forward();
 Command define_tokenize();
 Command define_inspect();
+Command define_bench();
+Command define_doctor();
 Command define_completion();
 Command define_version();
 Command define_help();
@@ -31,6 +33,8 @@ int run_verb(const ChatOptions& options, Session& session);
 int run_verb(const ForwardOptions& options, Session& session);
 int run_verb(const TokenizeOptions& options, Session& session);
 int run_verb(const InspectOptions& options, Session& session);
+int run_verb(const BenchOptions& options, Session& session);
+int run_verb(const DoctorOptions& options, Session& session);
 
 /// The whole program: parses, runs the verb, turns errors into exit codes (0 ok, 1 failed, 2 usage).
 int run_program(int argc, const char* const* argv);

@@ -1,0 +1,264 @@
+#include <fmt/format.h>
+
+#include <cmath>
+#include <memory>
+
+#include "cli/common_flags.h"
+#include "cli/input.h"
+#include "cli/speed.h"
+#include "cli/synthetic.h"
+#include "cli/usage_error.h"
+#include "cli/verbs.h"
+#include "core/machine.h"
+#include "core/version.h"
+#include "cpu/isa.h"
+#include "io/json.h"
+#include "model/load.h"
+#include "model/random.h"
+#include "model/tensor_names.h"
+
+namespace minimax::cli {
+namespace {
+
+constexpr double kGiga = 1e9;
+
+struct Report {
+  Machine machine;
+  std::vector<CeilingSamples> ceilings;  ///< by rising number of threads
+  std::optional<SpeedSamples> speed;
+  std::string model_name;
+  ModelConfig config;
+  DType dtype = DType::kBFloat16;
+};
+
+// 1, 2, 4, ... and all.
+std::vector<int> thread_counts(int most) {
+  std::vector<int> counts;
+  for (int count = 1; count < most; count *= 2) counts.push_back(count);
+  counts.push_back(most);
+  return counts;
+}
+
+MiniMaxM1 synthetic_model(const BenchOptions& options, const ModelConfig& config, const Machine& machine,
+                          ThreadPool& threads, Terminal& terminal) {
+  const int64_t bytes = weight_bytes(config, options.dtype);
+  const int64_t limit =
+      machine.memory_limit ? *machine.memory_limit - machine.memory_limit_used.value_or(0) : machine.memory_available;
+  MM_CHECK_KIND(kOutOfMemory, bytes < limit, "--synthetic ", options.synthetic, " with ", config.layers,
+                " layers needs ", human_bytes(bytes), " of memory, ", human_bytes(limit),
+                " are available; --layers N takes fewer");
+  terminal.progress(fmt::format("drawing {} of random weights", human_bytes(bytes)));
+  return random_model(config, options.dtype, 1, threads);
+}
+
+// "51.2 (49.9 to 52.0)".
+std::string spread(const Samples& samples, double unit, int digits = 1) {
+  return fmt::format("{:.{}f} ({:.{}f} to {:.{}f})", samples.median() / unit, digits, samples.min() / unit, digits,
+                     samples.max() / unit, digits);
+}
+
+Samples inverse(const Samples& samples, double numerator) {
+  Samples out;
+  for (double value : samples.values) out.values.push_back(numerator / value);
+  return out;
+}
+
+void print_ceilings(const Report& report, Terminal& terminal) {
+  Table table({{"threads", Table::Align::kRight},
+               {"memory read, GB/s", Table::Align::kRight},
+               {"float32 multiply-add, GFLOP/s", Table::Align::kRight},
+               {"bf16 dot, GFLOP/s", Table::Align::kRight}});
+  for (const CeilingSamples& ceiling : report.ceilings)
+    table.row(
+        {std::to_string(ceiling.threads), spread(ceiling.read_bytes_per_second, kGiga),
+         spread(ceiling.float32_flops, kGiga, 0),
+         ceiling.bf16_dot_flops.values.empty() ? "no such instruction" : spread(ceiling.bf16_dot_flops, kGiga, 0)});
+  terminal.print(table.text(terminal));
+}
+
+void print_speed(const Report& report, const BenchOptions& options, Terminal& terminal) {
+  const SpeedSamples& speed = *report.speed;
+  const double prompt = static_cast<double>(options.prompt_tokens);
+  const double weight_bytes = static_cast<double>(speed.decode_cost.weight_bytes);
+  Table table({{""},
+               {"tokens/s", Table::Align::kRight},
+               {"", Table::Align::kRight},
+               {"of the measured ceiling", Table::Align::kRight}});
+  table.row({fmt::format("prompt of {}", options.prompt_tokens), spread(inverse(speed.prefill_seconds, prompt), 1),
+             spread(inverse(speed.prefill_seconds, speed.prefill_cost.flops), kGiga, 0) + " GFLOP/s",
+             spread(speed.prefill_share, 0.01, 0) + " % of " + (speed.bf16_dot ? "bf16 dot" : "float32 multiply-add")});
+  table.row({fmt::format("answer of {}", options.answer_tokens), spread(inverse(speed.decode_seconds, 1), 1, 2),
+             spread(inverse(speed.decode_seconds, weight_bytes), kGiga) + " GB/s",
+             spread(speed.decode_share, 0.01, 0) + " % of memory read"});
+  terminal.print("\n");
+  terminal.print_line(fmt::format("{}: {} parameters, {}, {} layers; {} of weights read for a token of the answer",
+                                  report.model_name, human_count(parameter_count(report.config)),
+                                  to_string(report.dtype), report.config.layers,
+                                  human_bytes(speed.decode_cost.weight_bytes)));
+  terminal.print(table.text(terminal));
+  terminal.note(
+      fmt::format("medians of {} rounds (smallest to largest); of an answer the median token, 95 % of its "
+                  "tokens took less than {}",
+                  options.rounds, human_seconds(speed.decode_seconds_p95.median())));
+}
+
+io::json::value figure(const Samples& samples) {
+  if (samples.values.empty()) return nullptr;
+  return io::json::object{{"median", samples.median()},
+                          {"min", samples.min()},
+                          {"max", samples.max()},
+                          {"values", io::json::array(samples.values.begin(), samples.values.end())}};
+}
+
+io::json::object to_json(const Report& report, const BenchOptions& options, int threads) {
+  io::json::array ceilings;
+  for (const CeilingSamples& ceiling : report.ceilings)
+    ceilings.push_back(io::json::object{{"threads", ceiling.threads},
+                                        {"read_bytes_per_second", figure(ceiling.read_bytes_per_second)},
+                                        {"float32_flops_per_second", figure(ceiling.float32_flops)},
+                                        {"bf16_dot_flops_per_second", figure(ceiling.bf16_dot_flops)}});
+  io::json::object out{{"version", version()},          {"commit", commit()}, {"processor", report.machine.processor},
+                       {"kernels", cpu::kernels().isa}, {"threads", threads}, {"rounds", options.rounds},
+                       {"ceilings", ceilings}};
+  if (!report.speed) return out;
+  const SpeedSamples& speed = *report.speed;
+  out["model"] = io::json::object{{"name", report.model_name},
+                                  {"parameters", parameter_count(report.config)},
+                                  {"active_parameters", active_parameter_count(report.config)},
+                                  {"layers", report.config.layers},
+                                  {"dtype", to_string(report.dtype)}};
+  out["prefill"] = io::json::object{
+      {"tokens", options.prompt_tokens},
+      {"flops", speed.prefill_cost.flops},
+      {"seconds", figure(speed.prefill_seconds)},
+      {"tokens_per_second", figure(inverse(speed.prefill_seconds, static_cast<double>(options.prompt_tokens)))},
+      {"flops_per_second", figure(inverse(speed.prefill_seconds, speed.prefill_cost.flops))},
+      {"ceiling", speed.bf16_dot ? "bf16_dot_flops_per_second" : "float32_flops_per_second"},
+      {"share_of_ceiling", figure(speed.prefill_share)}};
+  out["decode"] =
+      io::json::object{{"tokens", options.answer_tokens},
+                       {"weight_bytes_per_token", speed.decode_cost.weight_bytes},
+                       {"state_bytes_per_token", speed.decode_cost.state_bytes},
+                       {"flops_per_token", speed.decode_cost.flops},
+                       {"seconds_per_token", figure(speed.decode_seconds)},
+                       {"seconds_per_token_p95", figure(speed.decode_seconds_p95)},
+                       {"tokens_per_second", figure(inverse(speed.decode_seconds, 1))},
+                       {"weight_bytes_per_second",
+                        figure(inverse(speed.decode_seconds, static_cast<double>(speed.decode_cost.weight_bytes)))},
+                       {"ceiling", "read_bytes_per_second"},
+                       {"share_of_ceiling", figure(speed.decode_share)}};
+  return out;
+}
+
+// Nothing when none was asked for. A model named in the settings gives way to --synthetic.
+std::optional<MiniMaxM1> open_model(const BenchOptions& options, Report& report, ThreadPool& threads,
+                                    Terminal& terminal) {
+  if (!options.synthetic.empty()) {
+    report.model_name = "synthetic " + options.synthetic;
+    return synthetic_model(options, synthetic_config(options.synthetic, options.layers), report.machine, threads,
+                           terminal);
+  }
+  if (options.model.model.empty()) return std::nullopt;
+  check_model_folder(options.model.model);
+  report.model_name = options.model.model;
+  return load_model(options.model.model, {.mmap = options.model.mmap, .mlock = options.model.mlock});
+}
+
+// Every round samples the ceiling of all threads, then prompt and answer: a busy neighbour slows both.
+void measure_model(const BenchOptions& options, const MiniMaxM1& model, ThreadPool& threads, Report& report,
+                   Terminal& terminal) {
+  report.config = model.config;
+  report.dtype = model.lm_head.data.dtype();
+  SpeedTest test(model, threads,
+                 {.prompt_tokens = options.prompt_tokens,
+                  .answer_tokens = options.answer_tokens,
+                  .prefill_chunk = options.prefill_chunk,
+                  .precision = options.model.bfloat16_matmul ? MatmulPrecision::kBFloat16 : MatmulPrecision::kFloat32});
+  CeilingSamples warm_up;
+  terminal.progress("warming up");
+  sample_ceilings(threads, warm_up);
+  SpeedTest(model, threads, {.prompt_tokens = 32, .answer_tokens = 2}).run_round(warm_up, [](const std::string&) {});
+  for (int round = 1; round <= options.rounds; ++round) {
+    const auto progress = [&](const std::string& what) {
+      terminal.progress(fmt::format("round {} of {}: {}", round, options.rounds, what));
+    };
+    progress("ceilings");
+    sample_ceilings(threads, report.ceilings.back());
+    test.run_round(report.ceilings.back(), progress);
+  }
+  report.speed = test.samples();
+}
+
+}  // namespace
+
+int run_verb(const BenchOptions& options, Session& session) {
+  Terminal& terminal = session.terminal;
+  ThreadPool threads(session.global.threads);
+  Report report{.machine = inspect_machine()};
+  const std::optional<MiniMaxM1> model = open_model(options, report, threads, terminal);
+  for (int count : thread_counts(threads.size())) {
+    CeilingSamples& ceiling = report.ceilings.emplace_back();
+    ceiling.threads = count;
+    if (model && count == threads.size()) continue;  // sampled between prompts and answers
+    ThreadPool some(count);
+    for (int round = 1; round <= options.rounds; ++round) {
+      terminal.progress(fmt::format("ceilings of {} threads, round {} of {}", count, round, options.rounds));
+      sample_ceilings(some, ceiling);
+    }
+  }
+  if (model) measure_model(options, *model, threads, report, terminal);
+  terminal.clear_progress();
+  if (options.json) {
+    terminal.print_line(io::write_json(to_json(report, options, threads.size()), io::JsonStyle::kPretty));
+    return 0;
+  }
+  terminal.print_line(fmt::format("minimax {} ({}), {}, {} kernels", version(), commit(), report.machine.processor,
+                                  cpu::kernels().isa));
+  print_ceilings(report, terminal);
+  if (report.speed) print_speed(report, options, terminal);
+  return 0;
+}
+
+Command define_bench() {
+  auto options = std::make_shared<BenchOptions>();
+  std::string shapes;
+  for (const std::string& shape : synthetic_shapes()) shapes += (shapes.empty() ? "" : ", ") + shape;
+  Command command{
+      .name = "bench",
+      .summary = "speed beside the measured ceiling of this machine",
+      .usage = "[MODEL] [flags]",
+      .description =
+          "Measures memory bandwidth and arithmetic of the processor; with a model, also how fast it reads a "
+          "prompt of random ids and writes an answer, in turns with the ceilings, so that other work on the "
+          "machine slows both alike.",
+      .arguments = {{"MODEL", "folder with config.json and weights", ValueKind::kFolder}},
+      .examples = {{"minimax bench", "the ceilings alone"},
+                   {"minimax bench MODEL"},
+                   {"minimax bench --synthetic s8", "random weights, 5 billion parameters: 10 GB of memory"},
+                   {"minimax bench --synthetic m1-layer2 --layers 1", "one real layer of MiniMax-M1: 12 GB"},
+                   {"minimax bench MODEL --json --rounds 20"}},
+      .json = &options->json,
+      .run = [options](Command& self, Session& session) {
+        if (!self.words.empty() && !options->synthetic.empty())
+          throw UsageError("bench: give a MODEL or --synthetic, not both", "bench");
+        if (!self.words.empty()) options->model.model = self.words[0];
+        if (self.words.size() > 1)
+          throw UsageError(fmt::format("bench: \"{}\" is one word too many", self.words[1]), "bench");
+        return run_verb(*options, session);
+      }};
+  command.number("-p,--prompt", options->prompt_tokens, "N", "tokens of the prompt", "512", 1, 10'000'000);
+  command.number("-n,--answer", options->answer_tokens, "N", "tokens of the answer", "32", 1, 10'000'000);
+  command.number("--chunk", options->prefill_chunk, "N", "tokens of the prompt in one forward pass", "512", 1, 1 << 20);
+  command.number("-r,--rounds", options->rounds, "N", "how often everything is measured", "5", 1, 1000);
+  std::vector<std::pair<std::string, std::string>> meanings;
+  for (const std::string& shape : synthetic_shapes()) meanings.emplace_back(shape, shape);
+  command.choice<std::string>("--synthetic", options->synthetic, "SHAPE", "random weights of this shape", meanings, "");
+  command.number("--layers", options->layers, "N", "of the synthetic model", "as many as the shape has", 0, 1000);
+  command.choice<DType>("--dtype", options->dtype, "TYPE", "of the synthetic weights",
+                        {{"bf16", DType::kBFloat16}, {"f16", DType::kFloat16}, {"f32", DType::kFloat32}}, "bf16");
+  command.flag("--json", options->json, "as JSON");
+  add_model_flags(command, options->model);
+  return command;
+}
+
+}  // namespace minimax::cli

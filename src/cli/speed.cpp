@@ -1,0 +1,118 @@
+#include "cli/speed.h"
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <limits>
+
+#include "core/error.h"
+#include "core/rng.h"
+#include "cpu/ceilings.h"
+#include "cpu/isa.h"
+#include "engine/sampler.h"
+#include "engine/state_cache.h"
+
+namespace minimax::cli {
+namespace {
+
+double quantile(std::vector<double> values, double share) {
+  if (values.empty()) return std::numeric_limits<double>::quiet_NaN();
+  std::sort(values.begin(), values.end());
+  const double place = share * static_cast<double>(values.size() - 1);
+  const size_t below = static_cast<size_t>(place);
+  const size_t above = std::min(below + 1, values.size() - 1);
+  return values[below] + (place - static_cast<double>(below)) * (values[above] - values[below]);
+}
+
+template <typename Work>
+double seconds_of(const Work& work) {
+  const auto start = std::chrono::steady_clock::now();
+  work();
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+}
+
+}  // namespace
+
+double Samples::median() const {
+  return quantile(values, 0.5);
+}
+double Samples::min() const {
+  return quantile(values, 0);
+}
+double Samples::max() const {
+  return quantile(values, 1);
+}
+
+void sample_ceilings(ThreadPool& threads, CeilingSamples& ceilings) {
+  const cpu::Kernels& kernels = cpu::kernels();
+  ceilings.threads = threads.size();
+  ceilings.read_bytes_per_second.values.push_back(cpu::read_bandwidth(threads, kernels));
+  ceilings.float32_flops.values.push_back(cpu::fma_peak(threads, kernels));
+  if (kernels.has_bf16_dot) ceilings.bf16_dot_flops.values.push_back(cpu::bf16_dot_peak(threads, kernels));
+}
+
+SpeedTest::SpeedTest(const MiniMaxM1& model, ThreadPool& threads, const SpeedSettings& settings)
+    : model_(model), settings_(settings) {
+  MM_CHECK(settings.prompt_tokens > 0 && settings.answer_tokens > 0, "bench: ", settings.prompt_tokens,
+           " tokens of prompt and ", settings.answer_tokens, " of answer, expected at least one of each");
+  ctx_ = {.device = Device::kCpu, .arena = &arena_, .threads = &threads, .matmul_precision = settings.precision};
+  const DType dtype = model.lm_head.data.dtype();
+  samples_.prefill_cost = prefill_cost(model.config, dtype, settings.prompt_tokens);
+  samples_.decode_cost = decode_cost(model.config, dtype, settings.prompt_tokens + settings.answer_tokens / 2);
+  samples_.bf16_dot =
+      settings.precision == MatmulPrecision::kBFloat16 && dtype == DType::kBFloat16 && cpu::kernels().has_bf16_dot;
+}
+
+void SpeedTest::run_round(const CeilingSamples& ceilings, const std::function<void(const std::string&)>& progress) {
+  const ModelConfig& config = model_.config;
+  // Other ids every round: experts are chosen anew.
+  Rng rng(round_++);
+  std::vector<int32_t> prompt(static_cast<size_t>(settings_.prompt_tokens));
+  for (int32_t& id : prompt) id = static_cast<int32_t>(rng.below(static_cast<uint64_t>(config.vocab)));
+
+  engine::StateCache cache(config, settings_.prompt_tokens + settings_.answer_tokens, 1);
+  engine::Sequence sequence = cache.open();
+  Tensor logits;
+  const auto forward = [&](std::span<const int32_t> ids) {
+    cache.reserve(sequence, sequence.length + static_cast<int64_t>(ids.size()));
+    engine::BatchBuilder batch;
+    batch.add(sequence, ids, engine::BatchBuilder::Logits::kLast);
+    logits = model_.forward(ctx_, batch.build(), cache.layers());
+    sequence.length += static_cast<int64_t>(ids.size());
+  };
+
+  progress("prompt");
+  const double prefill_seconds = seconds_of([&] {
+    for (size_t done = 0; done < prompt.size();) {
+      const size_t piece = std::min(prompt.size() - done, static_cast<size_t>(settings_.prefill_chunk));
+      forward(std::span(prompt).subspan(done, piece));
+      done += piece;
+    }
+  });
+
+  progress("answer");
+  engine::SamplingParams greedy;
+  greedy.temperature = 0;
+  engine::Sampler sampler(greedy, config.vocab, prompt);
+  engine::SamplerScratch scratch;
+  std::vector<double> token_seconds;
+  for (int64_t token = 0; token < settings_.answer_tokens; ++token)
+    token_seconds.push_back(seconds_of([&] {
+      const int32_t id = sampler.sample(logits.span<float>(), scratch).id;
+      sampler.accept(id);
+      forward({&id, 1});
+    }));
+
+  const double decode_seconds = quantile(token_seconds, 0.5);
+  samples_.prefill_seconds.values.push_back(prefill_seconds);
+  samples_.decode_seconds.values.push_back(decode_seconds);
+  samples_.decode_seconds_p95.values.push_back(quantile(token_seconds, 0.95));
+  const Samples& peak = samples_.bf16_dot ? ceilings.bf16_dot_flops : ceilings.float32_flops;
+  if (!peak.values.empty())
+    samples_.prefill_share.values.push_back(samples_.prefill_cost.flops / prefill_seconds / peak.values.back());
+  if (!ceilings.read_bytes_per_second.values.empty())
+    samples_.decode_share.values.push_back(static_cast<double>(samples_.decode_cost.weight_bytes) / decode_seconds /
+                                           ceilings.read_bytes_per_second.values.back());
+}
+
+}  // namespace minimax::cli

@@ -1,0 +1,72 @@
+// Measures how fast a model reads a prompt and writes an answer, beside what the machine can do at the same time.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "core/context.h"
+#include "model/cost.h"
+#include "model/minimax_m1.h"
+
+namespace minimax::cli {
+
+/// Repeats of one figure.
+struct Samples {
+  std::vector<double> values;
+
+  double median() const;  ///< NaN without values, as the others
+  double min() const;
+  double max() const;
+};
+
+/// What a number of threads can do at most.
+struct CeilingSamples {
+  int threads = 1;
+  Samples read_bytes_per_second;
+  Samples float32_flops;
+  Samples bf16_dot_flops;  ///< empty where the processor has no bf16 dot products
+};
+
+struct SpeedSettings {
+  int64_t prompt_tokens = 512;
+  int64_t answer_tokens = 32;
+  int64_t prefill_chunk = 512;
+  MatmulPrecision precision = MatmulPrecision::kFloat32;
+};
+
+/// One figure a round for everything, so that values of one round may be divided by each other.
+struct SpeedSamples {
+  Cost prefill_cost;      ///< of the whole prompt
+  Cost decode_cost;       ///< of one token in the middle of the answer
+  bool bf16_dot = false;  ///< products run as bf16 dot products: the peak to stand beside
+  Samples prefill_seconds;
+  Samples decode_seconds;      ///< of one token: the median over an answer
+  Samples decode_seconds_p95;  ///< of one token: nineteen in twenty were faster
+  Samples prefill_share;       ///< of the arithmetic peak measured in the same round
+  Samples decode_share;        ///< of the read bandwidth measured in the same round
+};
+
+/// Adds one sample of each ceiling; about 0.6 s.
+void sample_ceilings(ThreadPool& threads, CeilingSamples& ceilings);
+
+class SpeedTest {
+ public:
+  SpeedTest(const MiniMaxM1& model, ThreadPool& threads, const SpeedSettings& settings);
+
+  /// One prompt of random ids and one greedy answer, and the shares of the ceilings last sampled. `progress` is told
+  /// what comes next.
+  void run_round(const CeilingSamples& ceilings, const std::function<void(const std::string&)>& progress);
+  const SpeedSamples& samples() const { return samples_; }
+
+ private:
+  const MiniMaxM1& model_;
+  SpeedSettings settings_;
+  Arena arena_;
+  Context ctx_;
+  SpeedSamples samples_;
+  uint64_t round_ = 0;
+};
+
+}  // namespace minimax::cli

@@ -1,0 +1,59 @@
+#include "cli/synthetic.h"
+
+#include <cmath>
+
+#include "core/error.h"
+
+namespace minimax::cli {
+namespace {
+
+struct SyntheticShape {
+  const char* name;
+  int64_t hidden, ffn, heads, kv_heads, head_dim, experts, vocab;
+  int64_t layers;
+  int64_t softmax_every;  // the last layer of each group of this many is a softmax layer
+};
+
+constexpr SyntheticShape kShapes[] = {
+    {"tiny", 256, 512, 4, 2, 64, 8, 4096, 8, 8},
+    // About 5 billion parameters: one that fits a laptop.
+    {"s8", 2048, 3072, 16, 4, 128, 32, 32000, 8, 8},
+    // MiniMax-M1's own layers, one of each kind.
+    {"m1-layer2", 6144, 9216, 64, 8, 128, 32, 32000, 2, 2},
+};
+
+}  // namespace
+
+std::vector<std::string> synthetic_shapes() {
+  std::vector<std::string> names;
+  for (const SyntheticShape& shape : kShapes) names.emplace_back(shape.name);
+  return names;
+}
+
+ModelConfig synthetic_config(const std::string& name, int64_t layers) {
+  for (const SyntheticShape& shape : kShapes) {
+    if (name != shape.name) continue;
+    ModelConfig config;
+    config.vocab = shape.vocab;
+    config.hidden = shape.hidden;
+    config.ffn = shape.ffn;
+    config.heads = shape.heads;
+    config.kv_heads = shape.kv_heads;
+    config.head_dim = shape.head_dim;
+    config.rotary_dim = shape.head_dim / 2;
+    config.rope_theta = 1e7;
+    config.max_positions = 10'240'000;
+    config.experts = shape.experts;
+    config.top_k = 2;
+    config.layers = layers > 0 ? layers : shape.layers;
+    for (int64_t layer = 0; layer < config.layers; ++layer)
+      config.layer_kind.push_back(layer % shape.softmax_every == shape.softmax_every - 1 ? LayerKind::kSoftmax
+                                                                                         : LayerKind::kLightning);
+    config.postnorm = true;
+    config.lightning_alpha = config.softmax_alpha = config.moe_alpha = std::pow(2.0 * config.layers, 0.25);
+    return config;
+  }
+  throw Error(ErrorKind::kInvalidArgument, cat("no synthetic shape \"", name, "\""));
+}
+
+}  // namespace minimax::cli
