@@ -8,6 +8,18 @@
 #include <new>
 #include <vector>
 
+#if defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define MM_ADDRESS_SANITIZER 1
+#endif
+#endif
+#if defined(__SANITIZE_ADDRESS__) || defined(MM_ADDRESS_SANITIZER)
+#include <sanitizer/asan_interface.h>
+#else
+#define ASAN_POISON_MEMORY_REGION(address, size) ((void)(address), (void)(size))
+#define ASAN_UNPOISON_MEMORY_REGION(address, size) ((void)(address), (void)(size))
+#endif
+
 namespace minimax {
 namespace {
 
@@ -33,7 +45,9 @@ struct Arena::Blocks {
 
   ~Blocks() { release_free(); }
 
-  void* take(int64_t bytes) {
+  /// A block of a size class. The address sanitizer is told that only the first `wanted` bytes are anybody's: it then
+  /// sees a kernel that runs past its tensor, or a view of one that is gone, although the block is still ours.
+  void* take(int64_t bytes, int64_t wanted) {
     std::lock_guard lock(mutex);
     std::vector<void*>& list = free[bytes];
     void* block = nullptr;
@@ -46,6 +60,8 @@ struct Arena::Blocks {
       reserved += bytes;
     }
     in_use += bytes;
+    ASAN_UNPOISON_MEMORY_REGION(block, bytes);
+    ASAN_POISON_MEMORY_REGION(static_cast<char*>(block) + wanted, bytes - wanted);
     return block;
   }
 
@@ -53,17 +69,22 @@ struct Arena::Blocks {
     std::lock_guard lock(mutex);
     in_use -= bytes;
     if (closed) {
-      ::operator delete(block, kAlignment);
-      reserved -= bytes;
+      release(block, bytes);
     } else {
+      ASAN_POISON_MEMORY_REGION(block, bytes);
       free[bytes].push_back(block);
     }
   }
 
+  void release(void* block, int64_t bytes) {
+    ASAN_UNPOISON_MEMORY_REGION(block, bytes);
+    ::operator delete(block, kAlignment);
+    reserved -= bytes;
+  }
+
   void release_free() {
     for (auto& [bytes, list] : free) {
-      for (void* block : list) ::operator delete(block, kAlignment);
-      reserved -= bytes * static_cast<int64_t>(list.size());
+      for (void* block : list) release(block, bytes);
       list.clear();
     }
   }
@@ -78,11 +99,11 @@ Arena::~Arena() {
 }
 
 Tensor Arena::empty(Shape shape, DType dtype) {
-  const int64_t bytes = size_class(shape.elements() * size_of(dtype));
-  void* data = blocks_->take(bytes);
+  const int64_t wanted = shape.elements() * size_of(dtype), bytes = size_class(wanted);
+  void* data = blocks_->take(bytes, wanted);
   std::shared_ptr<const void> owner(
       data, [blocks = blocks_, bytes](const void* block) { blocks->give_back(const_cast<void*>(block), bytes); });
-  if (blocks_->poisoned) std::memset(data, 0xff, static_cast<size_t>(bytes));
+  if (blocks_->poisoned) std::memset(data, 0xff, static_cast<size_t>(wanted));
   return Tensor(std::move(owner), data, shape, dtype);
 }
 
