@@ -1,18 +1,13 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <atomic>
 #include <cmath>
-#include <cstring>
 #include <limits>
-#include <vector>
 
-#include "core/arena.h"
 #include "core/dtype.h"
 #include "core/error.h"
 #include "core/rng.h"
 #include "core/tensor.h"
-#include "core/threads.h"
 
 namespace minimax {
 namespace {
@@ -70,55 +65,6 @@ TEST(Tensor, ErrorsNameFoundAndExpected) {
   EXPECT_THAT(message([&] { x.view({5}); }), testing::HasSubstr("[3, 4] as [5]"));
   EXPECT_THAT(message([] { Shape({int64_t{1} << 40, int64_t{1} << 40}).elements(); }), testing::HasSubstr("2^63"));
   EXPECT_THAT(message([] { Tensor::empty({int64_t{1} << 50}, DType::kUInt8); }), testing::HasSubstr("cannot allocate"));
-}
-
-TEST(ThreadPool, CoversEveryIndexOnceForAnySizeAndGrain) {
-  for (int threads : {1, 2, 5}) {
-    ThreadPool pool(threads);
-    for (int64_t count : {0, 1, 7, 64, 1000})
-      for (int64_t grain : {1, 3, 64, 5000}) {
-        std::vector<std::atomic<int>> visits(count);
-        pool.parallel_for(count, grain, [&](int64_t begin, int64_t end) {
-          EXPECT_EQ(begin % grain, 0);
-          for (int64_t i = begin; i < end; ++i) ++visits[i];
-        });
-        for (auto& visit : visits) EXPECT_EQ(visit, 1);
-      }
-  }
-}
-
-TEST(ThreadPool, RethrowsAndStaysUsable) {
-  ThreadPool pool(3);
-  EXPECT_THROW(pool.parallel_for(100, 1, [](int64_t begin, int64_t) { MM_CHECK(begin != 42, "at ", begin); }), Error);
-  std::atomic<int64_t> sum{0};
-  pool.parallel_for(100, 1, [&](int64_t begin, int64_t) { sum += begin; });
-  EXPECT_EQ(sum, 4950);
-}
-
-TEST(ThreadPool, NestedCallsRunInPlace) {
-  ThreadPool pool(2);
-  std::atomic<int64_t> sum{0};
-  pool.parallel_for(4, 1,
-                    [&](int64_t, int64_t) { pool.parallel_for(10, 1, [&](int64_t b, int64_t e) { sum += e - b; }); });
-  EXPECT_EQ(sum, 40);
-}
-
-TEST(Arena, ReusesBlocksAndTensorsMayOutliveIt) {
-  Tensor survivor;
-  {
-    Arena arena;
-    void* first = arena.empty({1000}, DType::kFloat32).raw();
-    EXPECT_EQ(arena.bytes_in_use(), 0);
-    survivor = arena.empty({999}, DType::kFloat32);
-    EXPECT_EQ(survivor.raw(), first);
-    const int64_t reserved = arena.bytes_reserved();
-    Tensor second = arena.empty({1000}, DType::kFloat32);
-    EXPECT_EQ(arena.bytes_reserved(), 2 * reserved);
-    second = Tensor();
-    arena.trim();
-    EXPECT_EQ(arena.bytes_reserved(), reserved);
-  }
-  std::memset(survivor.raw(), 1, static_cast<size_t>(survivor.bytes()));
 }
 
 // Known answers of the Random123 distribution (philox4x32 10).
