@@ -34,8 +34,9 @@ TEST(Arena, PoisonedTensorsAreNaNAndMinusOne) {
   Arena arena;
   arena.empty({100}, DType::kFloat32);  // the block that comes back
   arena.poison();
-  for (const float value : arena.empty({100}, DType::kFloat32).span<float>()) EXPECT_TRUE(std::isnan(value));
-  for (const int32_t value : arena.empty({2000}, DType::kInt32).span<int32_t>()) EXPECT_EQ(value, -1);
+  const Tensor floats = arena.empty({100}, DType::kFloat32), integers = arena.empty({2000}, DType::kInt32);
+  for (const float value : floats.span<float>()) EXPECT_TRUE(std::isnan(value));
+  for (const int32_t value : integers.span<int32_t>()) EXPECT_EQ(value, -1);
 }
 
 // Any order of taking, giving back and trimming: tensors are aligned, keep their bytes, and are counted.

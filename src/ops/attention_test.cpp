@@ -111,15 +111,16 @@ test::Matrix reference_of(const Inputs& in, int64_t seq, int64_t head_dim, int64
 }
 
 TEST(SoftmaxAttention, AgreesWithFloat64Reference) {
-  test::for_each_target([](const Context& ctx) {
-    test::Random random(1);
-    for (const Size& size : {Size{2, 2, 16}, Size{4, 1, 32}, Size{8, 1, 128}, Size{6, 2, 20}, Size{3, 1, 1}})
-      for (const int64_t tokens : {1, 2, 63, 64, 65, 130}) {
-        const Inputs in(random, {tokens}, size);
-        EXPECT_LT(relative_error(alone(ctx, in, 0, size.head_dim), reference_of(in, 0, size.head_dim)), 1e-6)
+  test::Random random(1);
+  for (const Size& size : {Size{2, 2, 16}, Size{4, 1, 32}, Size{8, 1, 128}, Size{6, 2, 20}, Size{3, 1, 1}})
+    for (const int64_t tokens : {1, 2, 63, 64, 65, 130}) {
+      const Inputs in(random, {tokens}, size);
+      const test::Matrix want = reference_of(in, 0, size.head_dim);
+      test::for_each_target([&](const Context& ctx) {
+        EXPECT_LT(relative_error(alone(ctx, in, 0, size.head_dim), want), 1e-6)
             << size.heads << "/" << size.kv_heads << " heads of " << size.head_dim << ", " << tokens << " tokens";
-      }
-  });
+      });
+    }
 }
 
 TEST(SoftmaxAttention, AgreesWithFloat64ReferenceAtTheTrueSize) {
@@ -142,13 +143,14 @@ TEST(SoftmaxAttention, LargeScoresNeitherOverflowNorVanish) {
 // Contexts on both sides of page (64) and split (4096) boundaries: a cache, a chunk behind it, then one token decoded.
 TEST(SoftmaxAttention, DecodeAfterLongContexts) {
   static_assert(cpu::kSplitKeys == 4096);
-  test::for_each_target([](const Context& ctx) {
-    test::Random random(4);
-    const Size size{4, 2, 16};
-    for (const int64_t tokens : {1, 63, 64, 65, 200, 4095, 4096, 4097, 9000}) {
-      const Inputs in(random, {tokens}, size);
+  test::Random random(4);
+  const Size size{4, 2, 16};
+  for (const int64_t tokens : {1, 63, 64, 65, 200, 4095, 4096, 4097, 9000}) {
+    const Inputs in(random, {tokens}, size);
+    const int64_t first = std::max<int64_t>(0, tokens - 20), last = tokens - 1;
+    const test::Matrix want = reference_of(in, 0, 16, first);
+    test::for_each_target([&](const Context& ctx) {
       Pool pool(random, in.lengths, size);
-      const int64_t first = std::max<int64_t>(0, tokens - 20), last = tokens - 1;
       std::vector<Pass> passes;
       if (first > 0) fill(ctx, in, pool, {{0, 0, first}});
       if (first < last) passes.push_back({{0, first, last - first}});
@@ -157,10 +159,9 @@ TEST(SoftmaxAttention, DecodeAfterLongContexts) {
       for (const Pass& pass : passes)
         test::scatter(attend(ctx, in, 16, pass, pool.batch_of(pass), &pool.pages), pass, out);
       // The mean of n random values is 1/sqrt(n) of their size, and the rounding errors of the sum are not.
-      const double tolerance = tokens < 1000 ? 1e-6 : 4e-6;
-      EXPECT_LT(relative_error(out[0].rows(first, tokens), reference_of(in, 0, 16, first)), tolerance) << tokens;
-    }
-  });
+      EXPECT_LT(relative_error(out[0].rows(first, tokens), want), tokens < 1000 ? 1e-6 : 4e-6) << tokens;
+    });
+  }
 }
 
 TEST(SoftmaxAttention, AnyCutsCompanyAndPagesGiveTheSameBits) {
@@ -181,9 +182,10 @@ TEST(SoftmaxAttention, AnyCutsCompanyAndPagesGiveTheSameBits) {
 // tokens of each sequence go at once (many items) and in ones and sixteens (3 items: by split, even with one thread).
 TEST(SoftmaxAttention, SplitsAndWholeItemsGiveTheSameBits) {
   const Size size{3, 3, 16};
+  test::Random random(7);
+  const Inputs in(random, {4096 + 63, 8200, 170}, size);
+  const test::Matrix reference = reference_of(in, 1, 16, 8100);
   for (const cpu::Kernels* kernels : cpu::usable_kernels()) {
-    test::Random random(7);
-    const Inputs in(random, {4096 + 63, 8200, 170}, size);
     Pool pool(random, in.lengths, size);
     Pass before, at_once;
     std::vector<Pass> in_pieces;
@@ -211,7 +213,7 @@ TEST(SoftmaxAttention, SplitsAndWholeItemsGiveTheSameBits) {
           EXPECT_TRUE(same_bits(got[seq], want[seq])) << "sequence " << seq << " in " << passes.size() << " passes";
       }
     }
-    EXPECT_LT(relative_error(want[1], reference_of(in, 1, 16, 8100)), 4e-6);
+    EXPECT_LT(relative_error(want[1], reference), 4e-6);
   }
 }
 
@@ -261,21 +263,21 @@ TEST(SoftmaxAttention, LaterKeysAndQueriesDoNotReachEarlierRows) {
 
 // A NaN anywhere in what a row may see shows in the row, in a later split too.
 TEST(SoftmaxAttention, NaNIsNotHidden) {
-  test::for_each_target([](const Context& ctx) {
-    test::Random random(10);
-    const Size size{1, 1, 8};
-    const int64_t tokens = 4200, first = 4080;
-    for (const int64_t place : {0, 70, 4095, 4096, 4199}) {
-      const Inputs in(random, {tokens}, size);
-      in.k[0].data<float>()[place * 8 + 3] = std::numeric_limits<float>::quiet_NaN();
+  test::Random random(10);
+  const Size size{1, 1, 8};
+  const int64_t tokens = 4200, first = 4080;
+  for (const int64_t place : {0, 70, 4095, 4096, 4199}) {
+    const Inputs in(random, {tokens}, size);
+    in.k[0].data<float>()[place * 8 + 3] = std::numeric_limits<float>::quiet_NaN();
+    test::for_each_target([&](const Context& ctx) {
       Pool pool(random, in.lengths, size);
       fill(ctx, in, pool, {{0, 0, first}});
       const Pass pass = {{0, first, tokens - first}};
       const Tensor out = attend(ctx, in, 8, pass, pool.batch_of(pass), &pool.pages);
       for (int64_t token = first; token < tokens; ++token)
         ASSERT_EQ(std::isnan(out.data<float>()[(token - first) * 8]), token >= place) << token << ", NaN at " << place;
-    }
-  });
+    });
+  }
 }
 
 TEST(SoftmaxAttention, Errors) {

@@ -99,11 +99,15 @@ inline double relative_error(const Tensor& got, const Matrix& want) {
   return worst / (largest > 0 ? largest : 1);
 }
 
+/// Equal shape, dtype and bytes. A NaN is no result: two outputs that were never written do not pass for the same.
 inline testing::AssertionResult same_bits(const Tensor& a, const Tensor& b) {
   if (a.shape() != b.shape() || a.dtype() != b.dtype())
     return testing::AssertionFailure() << a.dtype() << " " << a.shape() << " against " << b.dtype() << " " << b.shape();
   const auto *left = static_cast<const char*>(a.raw()), *right = static_cast<const char*>(b.raw());
   const int64_t size = size_of(a.dtype());
+  if (a.dtype() == DType::kFloat32)
+    for (const float value : a.span<float>())
+      if (std::isnan(value)) return testing::AssertionFailure() << a.shape() << " holds NaN";
   for (int64_t i = 0; i < a.elements(); ++i)
     if (std::memcmp(left + i * size, right + i * size, static_cast<size_t>(size)) != 0)
       return testing::AssertionFailure() << "element " << i << " of " << a.shape() << " differs";
