@@ -90,6 +90,10 @@ const std::vector<Case>& cases() {
       {"<tool_calls>\n{\"name\": \"f\", \"arguments\": {\"steps\": [\n{\"name\": \"rm\", \"arguments\": {}} oops\n",
        "<tool_calls>\n{\"name\": \"f\", \"arguments\": {\"steps\": [\n{\"name\": \"rm\", \"arguments\": {}} oops\n",
        ""},
+      {"<tool_calls>{\"name\": {\"name\": \"rm\", \"arguments\": {}}}</tool_calls>",
+       "<tool_calls>{\"name\": {\"name\": \"rm\", \"arguments\": {}}}</tool_calls>", ""},
+      {"<tool_calls>{\"name\":\n\"f\" {\"name\": \"rm\", \"arguments\": {}}\n{\"name\": \"g\", \"arguments\": {}}\n",
+       "{\"name\":\n\"f\" {\"name\": \"rm\", \"arguments\": {}}", "g{};"},
       // without a single call the block is content as it stands
       {"See: <tool_calls>\n{\"name\": \"f\"}\n</tool_calls> ok\n",
        "See: <tool_calls>\n{\"name\": \"f\"}\n</tool_calls> ok\n", ""},
