@@ -4,6 +4,8 @@
 #include <gtest/gtest.h>
 #include <rapidcheck.h>
 
+#include <algorithm>
+#include <ctime>
 #include <string>
 
 namespace minimax::text {
@@ -76,6 +78,29 @@ TEST(OutputParser, EveryPairOfCutsGivesTheSame) {
       output.add(parser.feed(text.substr(second)));
       output.add(parser.finish());
       ASSERT_EQ(output, whole) << "cut at " << first << " and " << second;
+    }
+}
+
+double processor_seconds_to_parse(const std::string& text) {
+  const std::clock_t start = std::clock();
+  const ParsedOutput output = parse_output(text);
+  EXPECT_LE(output.content.size() + output.reasoning.value_or("").size(), text.size());
+  return static_cast<double>(std::clock() - start) / CLOCKS_PER_SEC;
+}
+
+// Eight times the text: linear takes 8 times as long, quadratic 64 times.
+TEST(OutputParser, LinearOnHostileText) {
+  for (std::string_view unit : {" ", "\n", "<", "<think>", "<think>\n", "{", "{\n", "<tool_calls>", "<tool_calls>{",
+                                "<tool_calls>\n{\n", "<tool_calls>{\"", "</tool_calls>", "</think>"})
+    for (std::string_view start :
+         {"", "<think>", "<tool_calls>", "<tool_calls>{\"name\": \"f\", \"arguments\": {\"a\": [",
+          "<tool_calls>{\"name\": \"f\", \"arguments\": {\"a\": \""}) {
+      std::string text(start);
+      while (text.size() < 25'000) text += unit;
+      const double small = std::max(processor_seconds_to_parse(text), processor_seconds_to_parse(text));
+      while (text.size() < 200'000) text += unit;
+      const double large = std::min(processor_seconds_to_parse(text), processor_seconds_to_parse(text));
+      EXPECT_LT(large, 25 * small + 0.01) << start << unit;
     }
 }
 

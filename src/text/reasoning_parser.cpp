@@ -52,18 +52,16 @@ void ReasoningParser::take(char c, Delta& delta) {
   }
 }
 
-// held_ is space, then a beginning of kOpen.
+// held_ is space, then the first matched_ bytes of kOpen.
 void ReasoningParser::at_start(char c, Delta& delta) {
-  const size_t tag = held_.find('<');
-  const size_t matched = tag == std::string::npos ? 0 : held_.size() - tag;
-  if (c == kOpen[matched]) {
+  if (c == kOpen[matched_]) {
     held_ += c;
-    if (matched + 1 < kOpen.size()) return;
+    if (++matched_ < kOpen.size()) return;
     held_.clear();
     state_ = State::kOpened;
     return;
   }
-  if (matched == 0 && is_space(c)) {
+  if (matched_ == 0 && is_space(c)) {
     held_ += c;
     return;
   }

@@ -1,6 +1,7 @@
 // ReasoningParser: splits a model's text into its reasoning and its answer while the text arrives.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <string>
 #include <string_view>
@@ -37,6 +38,7 @@ class ReasoningParser {
 
   bool starts_in_reasoning_;
   State state_ = State::kStart;
+  size_t matched_ = 0;        // bytes of the opening tag
   std::string held_;          // a possible tag, with the space or newline before it
   int newlines_to_skip_ = 0;  // after a closing tag
 };
