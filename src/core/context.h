@@ -13,12 +13,15 @@ enum class MatmulPrecision : uint8_t {
   kBFloat16,  ///< activations rounded to bfloat16, for bf16 weights on CPUs with bf16 dot products; else as kFloat32
 };
 
+class Tape;
+
 /// Not thread-safe: one Context for each thread that runs a forward pass.
 struct Context {
   Device device = Device::kCpu;
   Arena* arena = nullptr;
   ThreadPool* threads = nullptr;
   MatmulPrecision matmul_precision = MatmulPrecision::kFloat32;
+  Tape* tape = nullptr;  ///< set in training: ops record their gradients (core/tape.h)
 
   /// Uninitialised tensor on this context's device.
   Tensor empty(Shape shape, DType dtype = DType::kFloat32) const { return arena->empty(shape, dtype); }

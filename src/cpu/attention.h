@@ -14,4 +14,10 @@ void store_kv(const Context& ctx, const Tensor& k, const Tensor& v, const Tensor
 void attention(const Context& ctx, const Tensor& q, const Tensor& positions, const Tensor& cu_seqlens,
                const Tensor& page_table, const Tensor& k_pages, const Tensor& v_pages, const Tensor& out);
 
+/// Gradient of attention() for sequences that start at position 0, from q, k, v as they went in and the output.
+/// dq like q, dk and dv like k and v: written. Scores are computed again tile by tile, never [tokens, tokens] at once.
+void attention_backward(const Context& ctx, const Tensor& q, const Tensor& k, const Tensor& v, const Tensor& out,
+                        const Tensor& dout, int64_t head_dim, const Tensor& cu_seqlens, const Tensor& dq,
+                        const Tensor& dk, const Tensor& dv);
+
 }  // namespace minimax::cpu

@@ -22,6 +22,19 @@ struct MatmulArgs {
   int64_t y_stride = 0;
 };
 
+/// out[row][column] (+)= sum over j in [0, terms) of a[row * a_row_stride + j * a_term_stride] * m[j][column], j in
+/// order.
+struct OuterArgs {
+  const float* a = nullptr;
+  int64_t a_row_stride = 0, a_term_stride = 0;
+  const void* m = nullptr;  ///< [terms, columns] rows m_stride apart, of the kernel's type
+  int64_t m_stride = 0;
+  float* out = nullptr;  ///< [rows, columns] rows out_stride apart
+  int64_t out_stride = 0;
+  int64_t rows = 0, columns = 0, terms = 0;
+  bool accumulate = false;
+};
+
 /// One head of one sequence: rows of a chunk-anchored lightning attention step (docs/model.md).
 /// The window holds k and v of the positions since the last commit; `filled` of its rows are there before the call.
 struct LightningArgs {
@@ -88,6 +101,18 @@ struct Kernels {
   /// Merges a later split's (out, max, sum) into an earlier one, for one row.
   void (*merge_softmax)(float* out, float* max_score, float* weight_sum, const float* split_out, float split_max,
                         float split_sum, int64_t head_dim);
+
+  void (*outer_f32)(const OuterArgs&);
+  void (*outer_bf16)(const OuterArgs&);
+  // Gradients, each of one row or piece; d... of inputs are written, not added to.
+  /// dx from dy; returns 1 / sqrt(mean(x^2) + eps), from which dweight is made.
+  float (*rms_norm_backward)(const float* x, const float* weight, const float* dy, float eps, int64_t count, float* dx);
+  void (*silu_backward)(const float* x, const float* dy, int64_t count, float* dx);
+  void (*silu_mul_backward)(const float* gate, const float* up, const float* dy, int64_t count, float* dgate,
+                            float* dup);
+  void (*sigmoid_mul_backward)(const float* gate, const float* x, const float* dy, int64_t count, float* dgate,
+                               float* dx);
+  void (*exp_shifted)(const float* x, float shift, int64_t count, float* out);  ///< exp(x - shift)
 
   // What a ceiling is made of (cpu/ceilings.h). The returned number only keeps the work from being left out.
   float (*probe_fma)(int64_t flops);       ///< does at least `flops`, 2 a multiply-add, from registers

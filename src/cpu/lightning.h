@@ -11,4 +11,9 @@ void lightning(const Context& ctx, const Tensor& qkv, const Tensor& decay, const
                const Tensor& cu_seqlens, const Tensor& slots, const Tensor& state, const Tensor& k_window,
                const Tensor& v_window, const Tensor& out);
 
+/// Gradient of lightning() for sequences that start at position 0 from a zero state. dout: [tokens, heads * head_dim];
+/// dqkv like qkv, written. States at chunk starts are computed again, one head at a time.
+void lightning_backward(const Context& ctx, const Tensor& qkv, const Tensor& decay, const Tensor& cu_seqlens,
+                        const Tensor& dout, const Tensor& dqkv);
+
 }  // namespace minimax::cpu

@@ -1,6 +1,8 @@
 #include "ops/activation.h"
 
+#include "core/tape.h"
 #include "cpu/elementwise.h"
+#include "cpu/gradient.h"
 
 namespace minimax::ops {
 namespace {
@@ -10,12 +12,26 @@ void check_pair(const char* op, const Tensor& a, const Tensor& b) {
            " ", a.shape(), " with ", b.dtype(), " ", b.shape(), ", expected two F32 tensors of one shape");
 }
 
+Tensor scaled(const Context& ctx, float factor, const Tensor& x) {
+  const Tensor out = ctx.empty(x.shape());
+  cpu::scaled_add(ctx, factor, x, 0.0f, x, out);
+  return out;
+}
+
 }  // namespace
 
 Tensor silu(const Context& ctx, const Tensor& x) {
   MM_CHECK_DTYPE(x, DType::kFloat32);
   Tensor out = ctx.empty(x.shape());
   cpu::silu(ctx, x, out);
+  if (ctx.tape)
+    ctx.tape->record([=](Context& ctx, Gradients& d) {
+      const Tensor* dy = d.find(out);
+      if (!dy) return;
+      const Tensor dx = ctx.empty(x.shape());
+      cpu::silu_backward(ctx, x, *dy, dx);
+      d.add(x, dx);
+    });
   return out;
 }
 
@@ -23,6 +39,15 @@ Tensor silu_mul(const Context& ctx, const Tensor& gate, const Tensor& up) {
   check_pair("silu_mul", gate, up);
   Tensor out = ctx.empty(gate.shape());
   cpu::silu_mul(ctx, gate, up, out);
+  if (ctx.tape)
+    ctx.tape->record([=](Context& ctx, Gradients& d) {
+      const Tensor* dy = d.find(out);
+      if (!dy) return;
+      const Tensor dgate = ctx.empty(gate.shape()), dup = ctx.empty(up.shape());
+      cpu::silu_mul_backward(ctx, gate, up, *dy, dgate, dup);
+      d.add(gate, dgate);
+      d.add(up, dup);
+    });
   return out;
 }
 
@@ -30,6 +55,15 @@ Tensor sigmoid_mul(const Context& ctx, const Tensor& gate, const Tensor& x) {
   check_pair("sigmoid_mul", gate, x);
   Tensor out = ctx.empty(x.shape());
   cpu::sigmoid_mul(ctx, gate, x, out);
+  if (ctx.tape)
+    ctx.tape->record([=](Context& ctx, Gradients& d) {
+      const Tensor* dy = d.find(out);
+      if (!dy) return;
+      const Tensor dgate = ctx.empty(gate.shape()), dx = ctx.empty(x.shape());
+      cpu::sigmoid_mul_backward(ctx, gate, x, *dy, dgate, dx);
+      d.add(gate, dgate);
+      d.add(x, dx);
+    });
   return out;
 }
 
@@ -37,6 +71,13 @@ Tensor scaled_add(const Context& ctx, float alpha, const Tensor& x, float beta, 
   check_pair("scaled_add", x, y);
   Tensor out = ctx.empty(x.shape());
   cpu::scaled_add(ctx, alpha, x, beta, y, out);
+  if (ctx.tape)
+    ctx.tape->record([=](Context& ctx, Gradients& d) {
+      const Tensor* dout = d.find(out);
+      if (!dout) return;
+      d.add(x, scaled(ctx, alpha, *dout));
+      d.add(y, scaled(ctx, beta, *dout));
+    });
   return out;
 }
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "core/tape.h"
 #include "cpu/attention.h"
 #include "ops/batch_checks.h"
 
@@ -53,6 +54,18 @@ Tensor softmax_attention(const Context& ctx, const Tensor& q, const Tensor& k, c
   cpu::store_kv(ctx, k, v, batch.positions, batch.cu_seqlens, page_table, pages.k, pages.v);
   Tensor out = ctx.empty(q.shape());
   cpu::attention(ctx, q, batch.positions, batch.cu_seqlens, page_table, pages.k, pages.v, out);
+  if (ctx.tape) {
+    MM_CHECK(!cache, "softmax_attention: a tape and a cache, expected one of them");
+    ctx.tape->record([=, cu_seqlens = batch.cu_seqlens](Context& ctx, Gradients& d) {
+      const Tensor* dout = d.find(out);
+      if (!dout) return;
+      const Tensor dq = ctx.empty(q.shape()), dk = ctx.empty(k.shape()), dv = ctx.empty(v.shape());
+      cpu::attention_backward(ctx, q, k, v, out, *dout, head_dim, cu_seqlens, dq, dk, dv);
+      d.add(q, dq);
+      d.add(k, dk);
+      d.add(v, dv);
+    });
+  }
   return out;
 }
 

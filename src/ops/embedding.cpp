@@ -1,6 +1,8 @@
 #include "ops/embedding.h"
 
+#include "core/tape.h"
 #include "cpu/elementwise.h"
+#include "cpu/gradient.h"
 
 namespace minimax::ops {
 
@@ -16,6 +18,10 @@ Tensor embedding(const Context& ctx, const Weight& table, const Tensor& tokens) 
   }
   Tensor out = ctx.empty({tokens.dim(0), table.inputs()});
   cpu::embedding(ctx, table.data, tokens, out);
+  if (ctx.tape)
+    ctx.tape->record([=](Context& ctx, Gradients& d) {
+      if (const Tensor* dy = d.find(out)) cpu::embedding_backward(ctx, tokens, *dy, d.accumulator(table.data));
+    });
   return out;
 }
 

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "core/tape.h"
+
 namespace minimax::ops {
 
 Tensor gather_rows(const Context& ctx, const Tensor& x, const Tensor& rows) {
@@ -15,6 +17,15 @@ Tensor gather_rows(const Context& ctx, const Tensor& x, const Tensor& rows) {
     MM_CHECK(row >= 0 && row < x.dim(0), "gather_rows: row ", i, " is ", row, ", expected 0 to ", x.dim(0) - 1);
     std::copy_n(x.data<float>() + row * width, width, out.data<float>() + i * width);
   }
+  if (ctx.tape)
+    ctx.tape->record([=](Context&, Gradients& d) {
+      const Tensor* dout = d.find(out);
+      if (!dout) return;
+      float* dx = d.accumulator(x).data<float>();
+      for (int64_t i = 0; i < rows.dim(0); ++i)
+        for (int64_t column = 0; column < width; ++column)
+          dx[rows.data<int32_t>()[i] * width + column] += dout->data<float>()[i * width + column];
+    });
   return out;
 }
 

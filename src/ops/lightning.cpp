@@ -4,6 +4,7 @@
 #include <numeric>
 #include <vector>
 
+#include "core/tape.h"
 #include "cpu/lightning.h"
 #include "ops/batch_checks.h"
 
@@ -86,6 +87,16 @@ Tensor lightning_attention(const Context& ctx, const Tensor& qkv, const Tensor& 
   Tensor out = ctx.empty({qkv.dim(0), heads * head_dim});
   cpu::lightning(ctx, qkv, decay, batch.positions, batch.cu_seqlens, slot_of, slots.state, slots.k_window,
                  slots.v_window, out);
+  if (ctx.tape) {
+    MM_CHECK(!cache, "lightning_attention: a tape and a cache, expected one of them");
+    ctx.tape->record([=, cu_seqlens = batch.cu_seqlens](Context& ctx, Gradients& d) {
+      const Tensor* dout = d.find(out);
+      if (!dout) return;
+      const Tensor dqkv = ctx.empty(qkv.shape());
+      cpu::lightning_backward(ctx, qkv, decay, cu_seqlens, *dout, dqkv);
+      d.add(qkv, dqkv);
+    });
+  }
   return out;
 }
 

@@ -1,5 +1,7 @@
 #include "ops/linear.h"
 
+#include "core/tape.h"
+#include "cpu/gradient.h"
 #include "cpu/linear.h"
 
 namespace minimax::ops {
@@ -10,7 +12,18 @@ Tensor linear(const Context& ctx, const Tensor& x, const Weight& weight) {
            weight.data.shape(), " for x ", x.shape());
   Tensor out = ctx.empty({x.dim(0), weight.outputs()});
   cpu::linear(ctx, x, weight.data, out);
+  if (ctx.tape)
+    ctx.tape->record([=](Context& ctx, Gradients& d) {
+      if (const Tensor* dy = d.find(out)) linear_backward(ctx, x, weight, *dy, d);
+    });
   return out;
+}
+
+void linear_backward(const Context& ctx, const Tensor& x, const Weight& weight, const Tensor& dy, Gradients& d) {
+  const Tensor dx = ctx.empty(x.shape());
+  cpu::linear_backward_input(ctx, dy.data<float>(), x.dim(0), weight.data, dx.data<float>(), false);
+  d.add(x, dx);
+  cpu::linear_backward_weight(ctx, dy.data<float>(), x.data<float>(), x.dim(0), d.accumulator(weight.data));
 }
 
 Tensor linear_float32(const Context& ctx, const Tensor& x, const Weight& weight) {

@@ -4,6 +4,10 @@
 #include "core/context.h"
 #include "ops/weight.h"
 
+namespace minimax {
+class Gradients;
+}
+
 namespace minimax::ops {
 
 /// x: [rows, in] float32; weight: [out, in] F32, BF16 or F16 -> [rows, out] float32. No bias anywhere in this model.
@@ -11,6 +15,9 @@ namespace minimax::ops {
 /// With ctx.matmul_precision kBFloat16 the activations are rounded to bfloat16 where bf16 dot products exist.
 /// Throws kInvalidArgument when weight does not fit x.
 Tensor linear(const Context& ctx, const Tensor& x, const Weight& weight);
+
+/// d[x] += dy W, d[weight] += dy^T x. dy: [rows, out].
+void linear_backward(const Context& ctx, const Tensor& x, const Weight& weight, const Tensor& dy, Gradients& d);
 
 /// As linear, with float32 activations whatever ctx.matmul_precision says: router and LM head.
 Tensor linear_float32(const Context& ctx, const Tensor& x, const Weight& weight);

@@ -3,11 +3,22 @@
 #include <cmath>
 #include <vector>
 
+#include "core/tape.h"
 #include "cpu/moe.h"
 #include "ops/activation.h"
 #include "ops/linear.h"
 
 namespace minimax::ops {
+namespace {
+
+std::vector<cpu::ExpertTensors> tensors_of(std::span<const ExpertWeights> experts) {
+  std::vector<cpu::ExpertTensors> tensors;
+  for (const ExpertWeights& expert : experts)
+    tensors.push_back({&expert.gate.data, &expert.up.data, &expert.down.data});
+  return tensors;
+}
+
+}  // namespace
 
 Routing route(const Context& ctx, const Tensor& router_logits, int64_t top_k) {
   MM_CHECK_DTYPE(router_logits, DType::kFloat32);
@@ -34,7 +45,26 @@ Routing route(const Context& ctx, const Tensor& router_logits, int64_t top_k) {
       sum += weights[rank] = std::exp(logits[chosen[rank]] - logits[chosen[0]]);
     for (int64_t rank = 0; rank < top_k; ++rank) weights[rank] /= sum;
   }
+  if (ctx.tape)
+    ctx.tape->record([=](Context&, Gradients& d) {
+      if (const Tensor* dweights = d.find(routing.weights))
+        route_backward(routing, *dweights, d.accumulator(router_logits));
+    });
   return routing;
+}
+
+/// The choice itself has no gradient: dz_e = w_e (dw_e - sum_j w_j dw_j) over the chosen experts.
+void route_backward(const Routing& routing, const Tensor& dweights, const Tensor& dlogits_sum) {
+  const int64_t top_k = routing.weights.dim(1), experts = dlogits_sum.dim(1);
+  for (int64_t token = 0; token < routing.weights.dim(0); ++token) {
+    const float* w = routing.weights.data<float>() + token * top_k;
+    const float* dw = dweights.data<float>() + token * top_k;
+    float mean = 0;
+    for (int64_t rank = 0; rank < top_k; ++rank) mean += w[rank] * dw[rank];
+    for (int64_t rank = 0; rank < top_k; ++rank)
+      dlogits_sum.data<float>()[token * experts + routing.experts.data<int32_t>()[token * top_k + rank]] +=
+          w[rank] * (dw[rank] - mean);
+  }
 }
 
 Tensor mix_experts(const Context& ctx, const Tensor& x, const Routing& routing,
@@ -46,18 +76,30 @@ Tensor mix_experts(const Context& ctx, const Tensor& x, const Routing& routing,
   const int64_t ffn = experts[0].gate.outputs();
   MM_CHECK_SHAPE(routing.experts, tokens, top_k);
   MM_CHECK_SHAPE(routing.weights, tokens, top_k);
-  std::vector<cpu::ExpertTensors> tensors;
   for (const ExpertWeights& expert : experts) {
     MM_CHECK_SHAPE(expert.gate.data, ffn, hidden);
     MM_CHECK_SHAPE(expert.up.data, ffn, hidden);
     MM_CHECK_SHAPE(expert.down.data, hidden, ffn);
-    tensors.push_back({&expert.gate.data, &expert.up.data, &expert.down.data});
   }
   for (const int32_t expert : routing.experts.span<int32_t>())
     MM_CHECK(expert >= 0 && expert < static_cast<int64_t>(experts.size()), "mix_experts: expert ", expert, " of ",
              experts.size());
   Tensor out = ctx.empty(x.shape());
-  cpu::experts(ctx, x, routing.experts, routing.weights, tensors, out);
+  cpu::experts(ctx, x, routing.experts, routing.weights, tensors_of(experts), out);
+  if (ctx.tape)
+    ctx.tape->record([=](Context& ctx, Gradients& d) {
+      const Tensor* dout = d.find(out);
+      if (!dout) return;
+      const Tensor dx = ctx.empty(x.shape()), dweights = ctx.empty(routing.weights.shape());
+      cpu::experts_backward(ctx, x, routing.experts, routing.weights, tensors_of(experts), *dout, dx, dweights,
+                            [&](int64_t e) {
+                              const ExpertWeights& expert = experts[static_cast<size_t>(e)];
+                              return cpu::ExpertSum{d.accumulator(expert.gate.data), d.accumulator(expert.up.data),
+                                                    d.accumulator(expert.down.data)};
+                            });
+      d.add(x, dx);
+      d.add(routing.weights, dweights);
+    });
   return out;
 }
 
@@ -76,6 +118,16 @@ Tensor mix_shared(const Context& ctx, const Tensor& x, const Tensor& routed, con
   const Tensor logits = linear(ctx, x, coefficient);  // [tokens, 1]
   Tensor out = ctx.empty(x.shape());
   cpu::mix_shared(ctx, logits, routed, shared, out);
+  if (ctx.tape)
+    ctx.tape->record([=](Context& ctx, Gradients& d) {
+      const Tensor* dout = d.find(out);
+      if (!dout) return;
+      const Tensor dlogits = ctx.empty(logits.shape()), drouted = ctx.empty(x.shape()), dshared = ctx.empty(x.shape());
+      cpu::mix_shared_backward(ctx, logits, routed, shared, *dout, dlogits, drouted, dshared);
+      d.add(logits, dlogits);
+      d.add(routed, drouted);
+      d.add(shared, dshared);
+    });
   return out;
 }
 

@@ -19,8 +19,12 @@ struct Routing {
 /// Source: MiniMaxM1SparseMoeBlock in the published modeling file.
 Routing route(const Context& ctx, const Tensor& router_logits, int64_t top_k);
 
+/// dlogits_sum [tokens, experts] += the gradient of router logits, given that of the weights, [tokens, top_k].
+void route_backward(const Routing& routing, const Tensor& dweights, const Tensor& dlogits_sum);
+
 /// x: [tokens, hidden] float32 -> [tokens, hidden]: sum over a token's experts, best first, of weight * expert(x).
 /// Each touched expert's weights are read once for all its tokens. A token's bits do not depend on the others.
+/// With a tape, `experts` must stay where they are until its backward has run.
 Tensor mix_experts(const Context& ctx, const Tensor& x, const Routing& routing, std::span<const ExpertWeights> experts);
 
 /// One expert or the shared one, for all tokens: down(silu(gate x) * (up x)). x: [tokens, hidden] -> [tokens, hidden].

@@ -1,6 +1,8 @@
 #include "ops/norm.h"
 
+#include "core/tape.h"
 #include "cpu/elementwise.h"
+#include "cpu/gradient.h"
 
 namespace minimax::ops {
 
@@ -11,6 +13,14 @@ Tensor rms_norm(const Context& ctx, const Tensor& x, const Tensor& weight, float
            " for x ", x.shape());
   Tensor out = ctx.empty(x.shape());
   cpu::rms_norm(ctx, x, weight, eps, out);
+  if (ctx.tape)
+    ctx.tape->record([=](Context& ctx, Gradients& d) {
+      const Tensor* dy = d.find(out);
+      if (!dy) return;
+      const Tensor dx = ctx.empty(x.shape());
+      cpu::rms_norm_backward(ctx, x, weight, eps, *dy, dx, d.accumulator(weight));
+      d.add(x, dx);
+    });
   return out;
 }
 

@@ -1,6 +1,8 @@
 #include "ops/rotary.h"
 
+#include "core/tape.h"
 #include "cpu/elementwise.h"
+#include "cpu/gradient.h"
 
 namespace minimax::ops {
 
@@ -21,6 +23,14 @@ Tensor rotate(const Context& ctx, const Tensor& x, const Tensor& table, int64_t 
            "rotate: x ", x.shape(), " with table ", table.shape(), " and head_dim ", head_dim);
   Tensor out = ctx.empty(x.shape());
   cpu::rotate(ctx, x, table, head_dim, out);
+  if (ctx.tape)
+    ctx.tape->record([=](Context& ctx, Gradients& d) {
+      const Tensor* dy = d.find(out);
+      if (!dy) return;
+      const Tensor dx = ctx.empty(x.shape());
+      cpu::rotate_backward(ctx, *dy, table, head_dim, dx);
+      d.add(x, dx);
+    });
   return out;
 }
 

@@ -1,26 +1,8 @@
 // Norms, activations and conversions over one row each. Memory bound: one pass, unit stride.
+#include "cpu/kernel_text/map.h"
 #include "cpu/kernel_text/texts.h"
 
 namespace minimax::cpu::MM_ISA {
-namespace {
-
-/// Applies `function` to whole vectors and to a zero-padded tail.
-template <typename Function>
-void map(int64_t count, Function function) {
-  int64_t i = 0;
-  for (; i + kLanes <= count; i += kLanes) function(i, (int64_t)kLanes);
-  if (i < count) function(i, count - i);
-}
-
-F32 load_some(const float* from, int64_t count) {
-  return count == kLanes ? load(from) : load_partial(from, count);
-}
-void store_some(float* to, F32 x, int64_t count) {
-  count == kLanes ? store(to, x) : store_partial(to, x, count);
-}
-
-}  // namespace
-
 void rms_norm(const float* x, const float* weight, float eps, int64_t count, float* out) {
   // Four sums hide the latency of the multiply-add; they are always combined in this order.
   F32 squares[4] = {};

@@ -34,6 +34,13 @@ const Kernels kTable = {
     .lightning = lightning,
     .attend = attend,
     .merge_softmax = merge_softmax,
+    .outer_f32 = outer_f32,
+    .outer_bf16 = outer_bf16,
+    .rms_norm_backward = rms_norm_backward,
+    .silu_backward = silu_backward,
+    .silu_mul_backward = silu_mul_backward,
+    .sigmoid_mul_backward = sigmoid_mul_backward,
+    .exp_shifted = exp_shifted,
     .probe_fma = probe_fma,
 #if defined(__AVX512BF16__)
     .probe_bf16_dot = probe_bf16_dot,

@@ -27,6 +27,14 @@ void attend(const AttentionArgs& args);
 void merge_softmax(float* out, float* max_score, float* weight_sum, const float* split_out, float split_max,
                    float split_sum, int64_t head_dim);
 
+void outer_f32(const OuterArgs& args);
+void outer_bf16(const OuterArgs& args);
+float rms_norm_backward(const float* x, const float* weight, const float* dy, float eps, int64_t count, float* dx);
+void silu_backward(const float* x, const float* dy, int64_t count, float* dx);
+void silu_mul_backward(const float* gate, const float* up, const float* dy, int64_t count, float* dgate, float* dup);
+void sigmoid_mul_backward(const float* gate, const float* x, const float* dy, int64_t count, float* dgate, float* dx);
+void exp_shifted(const float* x, float shift, int64_t count, float* out);
+
 float probe_fma(int64_t flops);
 #if defined(__AVX512BF16__)
 float probe_bf16_dot(int64_t flops);

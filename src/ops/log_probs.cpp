@@ -1,0 +1,88 @@
+#include "ops/log_probs.h"
+
+#include <algorithm>
+
+#include "core/tape.h"
+#include "cpu/gradient.h"
+#include "cpu/isa.h"
+#include "cpu/logits.h"
+#include "ops/linear.h"
+
+namespace minimax::ops {
+namespace {
+
+/// Logits of one block: 64 MiB, 83 rows of the published vocabulary.
+constexpr int64_t kBlockElements = 16 * 1024 * 1024;
+
+int64_t block_rows(const Weight& head) {
+  return std::max<int64_t>(1, kBlockElements / head.outputs());
+}
+
+std::span<const float> row_of(const Tensor& x, int64_t row) {
+  return x.span<float>().subspan(static_cast<size_t>(row * x.dim(1)), static_cast<size_t>(x.dim(1)));
+}
+
+/// Calls body(first row, logits of the block).
+template <typename Body>
+void for_each_block(const Context& ctx, const Tensor& x, const Weight& head, const Body& body) {
+  Context untaped = ctx;
+  untaped.tape = nullptr;
+  for (int64_t first = 0; first < x.dim(0); first += block_rows(head)) {
+    const int64_t last = std::min(first + block_rows(head), x.dim(0));
+    body(first, linear_float32(untaped, x.rows(first, last), head));
+  }
+}
+
+/// dlogits = dy (onehot - softmax), written over the block's logits.
+void log_probs_backward(const Context& ctx, const Tensor& x, const Weight& head, const Tensor& targets,
+                        const Tensor& dy, Gradients& d) {
+  const Tensor dx = ctx.empty(x.shape()), dhead = d.accumulator(head.data);
+  const int64_t hidden = x.dim(1), vocab = head.outputs();
+  for_each_block(ctx, x, head, [&](int64_t first, const Tensor& logits) {
+    ctx.threads->parallel_for(logits.dim(0), 1, [&](int64_t begin, int64_t end) {
+      for (int64_t row = begin; row < end; ++row) {
+        float* values = logits.data<float>() + row * vocab;
+        const std::span<const float> span = row_of(logits, row);
+        const double log_sum = cpu::log_sum_exp(span, cpu::summarize(span).max);
+        const float factor = dy.data<float>()[first + row];
+        cpu::kernels().exp_shifted(values, static_cast<float>(log_sum), vocab, values);
+        for (int64_t id = 0; id < vocab; ++id) values[id] *= -factor;
+        values[targets.data<int32_t>()[first + row]] += factor;
+      }
+    });
+    cpu::linear_backward_input(ctx, logits.data<float>(), logits.dim(0), head.data, dx.data<float>() + first * hidden,
+                               false);
+    cpu::linear_backward_weight(ctx, logits.data<float>(), x.data<float>() + first * hidden, logits.dim(0), dhead);
+  });
+  d.add(x, dx);
+}
+
+}  // namespace
+
+Tensor log_probs(const Context& ctx, const Tensor& x, const Weight& head, const Tensor& targets) {
+  MM_CHECK_DTYPE(targets, DType::kInt32);
+  MM_CHECK(x.rank() == 2 && targets.rank() == 1 && targets.dim(0) == x.dim(0), "log_probs: targets ", targets.shape(),
+           " for x ", x.shape());
+  for (int64_t row = 0; row < targets.dim(0); ++row) {
+    const int32_t id = targets.data<int32_t>()[row];
+    MM_CHECK(id >= 0 && id < head.outputs(), "log_probs: target ", row, " is ", id, ", expected 0 to ",
+             head.outputs() - 1);
+  }
+  Tensor out = ctx.empty({x.dim(0)});
+  for_each_block(ctx, x, head, [&](int64_t first, const Tensor& logits) {
+    ctx.threads->parallel_for(logits.dim(0), 1, [&](int64_t begin, int64_t end) {
+      for (int64_t row = begin; row < end; ++row) {
+        const std::span<const float> span = row_of(logits, row);
+        const double log_sum = cpu::log_sum_exp(span, cpu::summarize(span).max);
+        out.data<float>()[first + row] = static_cast<float>(span[targets.data<int32_t>()[first + row]] - log_sum);
+      }
+    });
+  });
+  if (ctx.tape)
+    ctx.tape->record([=](Context& ctx, Gradients& d) {
+      if (const Tensor* dy = d.find(out)) log_probs_backward(ctx, x, head, targets, *dy, d);
+    });
+  return out;
+}
+
+}  // namespace minimax::ops
