@@ -11,15 +11,20 @@ namespace minimax::cpu {
 /// Keys whose softmax is computed as one unit before the units are combined in order: work for one thread.
 constexpr int64_t kSplitKeys = 64 * kChunk;
 
+/// Working memory of one thread in a product: widened weights, and sums that wait.
+constexpr int64_t kMatmulScratchBytes = 512 * 1024;
+
 /// y[row][o] = sum over k of x[row][k] * w[o][k], o in [0, outputs).
-/// Every y is summed in the same order whatever the number of rows: lane l takes k = l, l + lanes, ... in turn, then
-/// the lanes are added by a fixed tree.
+/// Every y is summed in the same order whatever the number of rows or outputs: k is cut into equal stretches of at most
+/// 4 KiB of x; in each, lane l takes k = l, l + lanes, ... in turn (pairs of k for matmul_bf16_bf16), the lanes are
+/// added by a fixed tree, and the stretches are added in order.
 struct MatmulArgs {
   const void* w = nullptr;  ///< [outputs, k], row-major, of the kernel's weight type
   const void* x = nullptr;  ///< [rows, k] float32; bfloat16 for matmul_bf16_bf16
   float* y = nullptr;       ///< y[row * y_stride + o]
   int64_t outputs = 0, rows = 0, k = 0;
   int64_t y_stride = 0;
+  void* scratch = nullptr;  ///< kMatmulScratchBytes for this thread alone, 64-byte aligned; its contents do not matter
 };
 
 /// out[row][column] (+)= sum over j in [0, terms) of a[row * a_row_stride + j * a_term_stride] * m[j][column], j in

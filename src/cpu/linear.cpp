@@ -1,6 +1,7 @@
 #include "cpu/linear.h"
 
 #include <algorithm>
+#include <memory>
 #include <vector>
 
 #include "cpu/isa.h"
@@ -12,12 +13,21 @@ namespace {
 /// the threads end together.
 constexpr int64_t kPieceBytes = 256 * 1024;
 /// Outputs of a piece are a multiple of this, so that only the last piece has an odd tail for the register tiles.
-constexpr int64_t kPieceStep = 16;
+constexpr int64_t kPieceStep = 64;
 
 struct Piece {
   const Product* product;
   int64_t begin, end;  // outputs
 };
+
+/// One for each thread that ever multiplies, for as long as the thread lives.
+void* scratch() {
+  struct alignas(64) Block {
+    char bytes[kMatmulScratchBytes];
+  };
+  thread_local const std::unique_ptr<Block> block(new Block);
+  return block->bytes;
+}
 
 }  // namespace
 
@@ -49,7 +59,8 @@ void multiply(const Context& ctx, std::span<const Product> products) {
                       .outputs = weights.dim(0),
                       .rows = product.rows,
                       .k = w.dim(1),
-                      .y_stride = w.dim(0)};
+                      .y_stride = w.dim(0),
+                      .scratch = scratch()};
       if (x16.defined()) {
         args.x = x16.raw();
         k.matmul_bf16_bf16(args);

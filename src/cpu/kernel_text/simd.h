@@ -15,6 +15,9 @@
 #define MM_UNROLL _Pragma("GCC unroll 64")
 #endif
 
+/// For functions that take registers by reference.
+#define MM_INLINE inline __attribute__((always_inline))
+
 namespace minimax::cpu::MM_ISA {
 
 #if defined(__AVX512F__)
@@ -26,6 +29,7 @@ constexpr int kLanes = 4;
 #endif
 
 typedef float F32 __attribute__((vector_size(kLanes * 4)));
+typedef float F32x4 __attribute__((vector_size(16)));
 typedef int32_t I32 __attribute__((vector_size(kLanes * 4)));
 typedef uint32_t U32 __attribute__((vector_size(kLanes * 4)));
 typedef uint16_t U16 __attribute__((vector_size(kLanes * 2)));
@@ -41,12 +45,20 @@ inline void store(float* to, F32 x) {
 
 /// The first `count` < kLanes values; the other lanes are 0.
 inline F32 load_partial(const float* from, int64_t count) {
+#if defined(__AVX512F__)
+  return (F32)_mm512_maskz_loadu_ps((__mmask16)((1u << count) - 1), from);
+#else
   F32 x{};
-  for (int64_t lane = 0; lane < count; ++lane) x[lane] = from[lane];
+  __builtin_memcpy(&x, from, (uint64_t)count * sizeof(float));
   return x;
+#endif
 }
 inline void store_partial(float* to, F32 x, int64_t count) {
-  for (int64_t lane = 0; lane < count; ++lane) to[lane] = x[lane];
+#if defined(__AVX512F__)
+  _mm512_mask_storeu_ps(to, (__mmask16)((1u << count) - 1), (__m512)x);
+#else
+  __builtin_memcpy(to, &x, (uint64_t)count * sizeof(float));
+#endif
 }
 
 inline F32 broadcast(float x) {
@@ -88,9 +100,9 @@ inline F32 load_bf16(const uint16_t* from) {
   return as_float(__builtin_convertvector(half, U32) << 16);
 }
 inline F32 load_bf16_partial(const uint16_t* from, int64_t count) {
-  U32 bits{};
-  for (int64_t lane = 0; lane < count; ++lane) bits[lane] = (uint32_t)from[lane] << 16;
-  return as_float(bits);
+  U16 half{};
+  __builtin_memcpy(&half, from, (uint64_t)count * sizeof(uint16_t));
+  return as_float(__builtin_convertvector(half, U32) << 16);
 }
 
 inline float widen_f16(uint16_t half) {
@@ -116,14 +128,21 @@ inline F32 load_f16(const uint16_t* from) {
 #endif
 }
 inline F32 load_f16_partial(const uint16_t* from, int64_t count) {
-  F32 x{};
-  for (int64_t lane = 0; lane < count; ++lane) x[lane] = widen_f16(from[lane]);
-  return x;
+  uint16_t half[kLanes] = {};
+  __builtin_memcpy(half, from, (uint64_t)count * sizeof(uint16_t));
+  return load_f16(half);
 }
 
 #if defined(__AVX512BF16__)
 /// 32 bf16 values; lane l of the float32 sum takes values 2 l and 2 l + 1.
 typedef __m512bh BF16Pairs;
+
+inline BF16Pairs load_pairs(const uint16_t* from) {
+  return (BF16Pairs)_mm512_loadu_epi16(from);
+}
+inline BF16Pairs load_pairs_partial(const uint16_t* from, int64_t count) {
+  return (BF16Pairs)_mm512_maskz_loadu_epi16((1u << count) - 1, from);
+}
 
 /// sum + a . b for each lane's pair, with the roundings of VDPBF16PS (denormals are zero).
 inline F32 dot_bf16(BF16Pairs a, BF16Pairs b, F32 sum) {
@@ -144,6 +163,34 @@ inline float sum_of_lanes(F32 x) {
   return _mm_cvtss_f32(_mm_add_ss(x2, _mm_movehdup_ps(x2)));
 #else
   return (x[0] + x[2]) + (x[1] + x[3]);
+#endif
+}
+
+/// Four vectors' sums, each by the tree of sum_of_lanes, so with its bits: [a, b, c, d].
+inline F32x4 sums_of_lanes(F32 a, F32 b, F32 c, F32 d) {
+#if defined(__AVX512F__)
+  // 16 lanes to 8: two vectors' halves side by side. 8 to 4: four vectors' quarters.
+  const __m512 ab = _mm512_add_ps((__m512)_mm512_insertf64x4((__m512d)a, _mm512_castpd512_pd256((__m512d)b), 1),
+                                  (__m512)_mm512_shuffle_f64x2((__m512d)a, (__m512d)b, 0xee));
+  const __m512 cd = _mm512_add_ps((__m512)_mm512_insertf64x4((__m512d)c, _mm512_castpd512_pd256((__m512d)d), 1),
+                                  (__m512)_mm512_shuffle_f64x2((__m512d)c, (__m512d)d, 0xee));
+  const __m512 x4 = _mm512_add_ps(_mm512_shuffle_f32x4(ab, cd, 0x88), _mm512_shuffle_f32x4(ab, cd, 0xdd));
+  const __m512 x2 = _mm512_add_ps(x4, _mm512_permute_ps(x4, 0x4e));
+  const __m512 x1 = _mm512_add_ps(x2, _mm512_movehdup_ps(x2));
+  const __m512i first_of_each = _mm512_castsi128_si512(_mm_setr_epi32(0, 4, 8, 12));
+  return (F32x4)_mm512_castps512_ps128(_mm512_permutexvar_ps(first_of_each, x1));
+#elif defined(__AVX2__)
+  const __m256 ab = _mm256_add_ps(_mm256_permute2f128_ps((__m256)a, (__m256)b, 0x20),
+                                  _mm256_permute2f128_ps((__m256)a, (__m256)b, 0x31));
+  const __m256 cd = _mm256_add_ps(_mm256_permute2f128_ps((__m256)c, (__m256)d, 0x20),
+                                  _mm256_permute2f128_ps((__m256)c, (__m256)d, 0x31));
+  const __m256 x2 = _mm256_add_ps((__m256)_mm256_unpacklo_pd((__m256d)ab, (__m256d)cd),
+                                  (__m256)_mm256_unpackhi_pd((__m256d)ab, (__m256d)cd));  // [a c, b d] in pairs
+  const __m256 x1 = _mm256_add_ps(x2, _mm256_movehdup_ps(x2));                            // [a . c ., b . d .]
+  const __m128 ac = _mm256_castps256_ps128(x1), bd = _mm256_extractf128_ps(x1, 1);
+  return (F32x4)_mm_blend_ps(ac, _mm_moveldup_ps(bd), 0xa);
+#else
+  return F32x4{sum_of_lanes(a), sum_of_lanes(b), sum_of_lanes(c), sum_of_lanes(d)};
 #endif
 }
 
