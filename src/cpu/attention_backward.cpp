@@ -10,6 +10,7 @@
 
 #include "cpu/attention.h"
 #include "cpu/isa.h"
+#include "cpu/tile_product.h"
 
 namespace minimax::cpu {
 namespace {
@@ -42,50 +43,30 @@ class GroupBackward {
     }
     for (int64_t key = 0; key < tokens_; key += kTile) {
       const int64_t keys = std::min(kTile, tokens_ - key);
-      transpose(k + key * kv_stride, kv_stride, keys, k_t_);
-      transpose(v + key * kv_stride, kv_stride, keys, v_t_);
+      transpose_tile(k + key * kv_stride, kv_stride, keys, dim_, k_t_.data(), kTile);
+      transpose_tile(v + key * kv_stride, kv_stride, keys, dim_, v_t_.data(), kTile);
       for (int64_t row = key; row < tokens_; row += kTile) {
         const int64_t rows = std::min(kTile, tokens_ - row);
         probabilities(q + row * q_stride, q_stride, row, rows, key, keys);
-        multiply(dout + row * q_stride, q_stride, 1, v_t_.data(), kTile, dscores_.data(), kTile, rows, keys, dim_,
-                 false);
+        multiply_tile({dout + row * q_stride, q_stride, 1}, v_t_.data(), kTile, dscores_.data(), kTile, rows, keys,
+                      dim_, false);
         for (int64_t r = 0; r < rows; ++r)
           for (int64_t c = 0; c < keys; ++c)
             dscores_[r * kTile + c] = scale_ * scores_[r * kTile + c] * (dscores_[r * kTile + c] - dots_[row + r]);
-        multiply(dscores_.data(), kTile, 1, k + key * kv_stride, kv_stride, dq + row * q_stride, q_stride, rows, dim_,
-                 keys, true);
-        multiply(dscores_.data(), 1, kTile, q + row * q_stride, q_stride, dk + key * kv_stride, kv_stride, keys, dim_,
-                 rows, true);
-        multiply(scores_.data(), 1, kTile, dout + row * q_stride, q_stride, dv + key * kv_stride, kv_stride, keys, dim_,
-                 rows, true);
+        multiply_tile({dscores_.data(), kTile, 1}, k + key * kv_stride, kv_stride, dq + row * q_stride, q_stride, rows,
+                      dim_, keys, true);
+        multiply_tile({dscores_.data(), 1, kTile}, q + row * q_stride, q_stride, dk + key * kv_stride, kv_stride, keys,
+                      dim_, rows, true);
+        multiply_tile({scores_.data(), 1, kTile}, dout + row * q_stride, q_stride, dv + key * kv_stride, kv_stride,
+                      keys, dim_, rows, true);
       }
     }
   }
 
  private:
-  static void multiply(const float* a, int64_t a_row, int64_t a_term, const float* m, int64_t m_stride, float* out,
-                       int64_t out_stride, int64_t rows, int64_t columns, int64_t terms, bool accumulate) {
-    kernels().outer_f32({.a = a,
-                         .a_row_stride = a_row,
-                         .a_term_stride = a_term,
-                         .m = m,
-                         .m_stride = m_stride,
-                         .out = out,
-                         .out_stride = out_stride,
-                         .rows = rows,
-                         .columns = columns,
-                         .terms = terms,
-                         .accumulate = accumulate});
-  }
-
-  void transpose(const float* from, int64_t stride, int64_t rows, std::vector<float>& to) const {
-    for (int64_t row = 0; row < rows; ++row)
-      for (int64_t d = 0; d < dim_; ++d) to[d * kTile + row] = from[row * stride + d];
-  }
-
   /// scores_ = scale q k_t_, -inf where the key lies after the query.
   void score(const float* q, int64_t q_stride, int64_t row, int64_t rows, int64_t key, int64_t keys) {
-    multiply(q, q_stride, 1, k_t_.data(), kTile, scores_.data(), kTile, rows, keys, dim_, false);
+    multiply_tile({q, q_stride, 1}, k_t_.data(), kTile, scores_.data(), kTile, rows, keys, dim_, false);
     for (int64_t r = 0; r < rows; ++r)
       for (int64_t c = 0; c < keys; ++c) {
         float& value = scores_[r * kTile + c];
@@ -105,7 +86,7 @@ class GroupBackward {
     std::vector<double> sums(static_cast<size_t>(tokens_), 0.0);
     for (int64_t key = 0; key < tokens_; key += kTile) {
       const int64_t keys = std::min(kTile, tokens_ - key);
-      transpose(k + key * kv_stride, kv_stride, keys, k_t_);
+      transpose_tile(k + key * kv_stride, kv_stride, keys, dim_, k_t_.data(), kTile);
       for (int64_t row = key; row < tokens_; row += kTile) {
         const int64_t rows = std::min(kTile, tokens_ - row);
         score(q + row * q_stride, q_stride, row, rows, key, keys);

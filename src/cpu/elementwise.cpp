@@ -6,29 +6,9 @@
 #include <vector>
 
 #include "cpu/isa.h"
+#include "cpu/row_loops.h"
 
 namespace minimax::cpu {
-namespace {
-
-/// About 64 KiB of float32 for one thread at a time: two pieces' worth is worth waking a second thread for.
-constexpr int64_t kPieceElements = 16 * 1024;
-
-/// Calls body(row) for every row of x, several rows to a piece.
-template <typename Body>
-void for_each_row(const Context& ctx, int64_t rows, int64_t row_elements, const Body& body) {
-  ctx.threads->parallel_for(rows, std::max<int64_t>(1, kPieceElements / std::max<int64_t>(1, row_elements)),
-                            [&](int64_t begin, int64_t end) {
-                              for (int64_t row = begin; row < end; ++row) body(row);
-                            });
-}
-
-/// Calls body(first, count) over flat pieces of x.
-template <typename Body>
-void for_each_piece(const Context& ctx, int64_t elements, const Body& body) {
-  ctx.threads->parallel_for(elements, kPieceElements, [&](int64_t begin, int64_t end) { body(begin, end - begin); });
-}
-
-}  // namespace
 
 void rms_norm(const Context& ctx, const Tensor& x, const Tensor& weight, float eps, const Tensor& out) {
   const int64_t count = x.dim(-1);

@@ -5,11 +5,11 @@
 #include <vector>
 
 #include "cpu/isa.h"
+#include "cpu/row_loops.h"
 
 namespace minimax::cpu {
 namespace {
 
-constexpr int64_t kPieceElements = 16 * 1024;
 /// Output rows and columns of one thread's piece of a product: a multiple of the kernels' tiles.
 constexpr int64_t kPieceRows = 48, kPieceColumns = 256;
 
@@ -42,19 +42,6 @@ void outer(const Context& ctx, Outer kernel, const OuterArgs& whole, int64_t ele
       kernel(args);
     }
   });
-}
-
-template <typename Body>
-void for_each_row(const Context& ctx, int64_t rows, int64_t row_elements, const Body& body) {
-  ctx.threads->parallel_for(rows, std::max<int64_t>(1, kPieceElements / std::max<int64_t>(1, row_elements)),
-                            [&](int64_t begin, int64_t end) {
-                              for (int64_t row = begin; row < end; ++row) body(row);
-                            });
-}
-
-template <typename Body>
-void for_each_piece(const Context& ctx, int64_t elements, const Body& body) {
-  ctx.threads->parallel_for(elements, kPieceElements, [&](int64_t begin, int64_t end) { body(begin, end - begin); });
 }
 
 }  // namespace

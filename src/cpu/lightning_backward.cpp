@@ -12,6 +12,7 @@
 
 #include "cpu/isa.h"
 #include "cpu/lightning.h"
+#include "cpu/tile_product.h"
 
 namespace minimax::cpu {
 namespace {
@@ -26,11 +27,6 @@ struct Matrix {
   int64_t rows, columns;
   std::vector<float> values;
 };
-
-void transpose(const float* from, int64_t stride, int64_t rows, int64_t columns, Matrix& to) {
-  for (int64_t row = 0; row < rows; ++row)
-    for (int64_t column = 0; column < columns; ++column) to(column, row) = from[row * stride + column];
-}
 
 /// One head of one sequence, its q, k, v rows copied side by side.
 class HeadBackward {
@@ -61,7 +57,7 @@ class HeadBackward {
       const float* state = next - dim_ * dim_;
       for (int64_t i = 0; i < dim_ * dim_; ++i) next[i] = state[i] * decay_[kChunk];
       scale_rows(k_, kChunk, [&](int64_t row) { return decay_[kChunk - 1 - row]; });
-      multiply(k_.data(), 1, dim_, v_.data(), dim_, next, dim_, dim_, dim_, kChunk, true);
+      multiply_tile({k_.data(), 1, dim_}, v_.data(), dim_, next, dim_, dim_, dim_, kChunk, true);
     }
     std::fill(dstate_.values.begin(), dstate_.values.end(), 0.0f);
     for (int64_t chunk = chunks; chunk-- > 0;) {
@@ -78,22 +74,6 @@ class HeadBackward {
   }
 
  private:
-  /// out[rows, columns] (+)= sum over terms of a(row, term) m[term][column].
-  static void multiply(const float* a, int64_t a_row, int64_t a_term, const float* m, int64_t m_stride, float* out,
-                       int64_t out_stride, int64_t rows, int64_t columns, int64_t terms, bool accumulate) {
-    kernels().outer_f32({.a = a,
-                         .a_row_stride = a_row,
-                         .a_term_stride = a_term,
-                         .m = m,
-                         .m_stride = m_stride,
-                         .out = out,
-                         .out_stride = out_stride,
-                         .rows = rows,
-                         .columns = columns,
-                         .terms = terms,
-                         .accumulate = accumulate});
-  }
-
   template <typename Factor>
   static void scale_rows(Matrix& x, int64_t rows, const Factor& factor) {
     for (int64_t row = 0; row < rows; ++row)
@@ -111,8 +91,9 @@ class HeadBackward {
 
   /// out = (a b^T) * D for row-major a and b.
   void decayed_product(Matrix& a, Matrix& b, int64_t rows, Matrix& out) {
-    transpose(b.data(), dim_, rows, dim_, transposed_);
-    multiply(a.data(), dim_, 1, transposed_.data(), transposed_.columns, out.data(), kChunk, rows, rows, dim_, false);
+    transpose_tile(b.data(), dim_, rows, dim_, transposed_.data(), transposed_.columns);
+    multiply_tile({a.data(), dim_, 1}, transposed_.data(), transposed_.columns, out.data(), kChunk, rows, rows, dim_,
+                  false);
     for (int64_t row = 0; row < rows; ++row)
       for (int64_t key = 0; key < rows; ++key) out(row, key) *= key <= row ? decay_[row - key] : 0.0f;
   }
@@ -122,23 +103,25 @@ class HeadBackward {
     decayed_product(q_, k_, rows, p_);
     decayed_product(o_, v_, rows, dp_);  // o_ holds dO
 
-    transpose(state, dim_, dim_, dim_, transposed_);
-    multiply(o_.data(), dim_, 1, transposed_.data(), transposed_.columns, dq_.data(), dim_, rows, dim_, dim_, false);
+    transpose_tile(state, dim_, dim_, dim_, transposed_.data(), transposed_.columns);
+    multiply_tile({o_.data(), dim_, 1}, transposed_.data(), transposed_.columns, dq_.data(), dim_, rows, dim_, dim_,
+                  false);
     scale_rows(dq_, rows, [&](int64_t row) { return decay_[row + 1]; });
-    multiply(dp_.data(), kChunk, 1, k_.data(), dim_, dq_.data(), dim_, rows, dim_, rows, true);
+    multiply_tile({dp_.data(), kChunk, 1}, k_.data(), dim_, dq_.data(), dim_, rows, dim_, rows, true);
 
-    transpose(dstate_.data(), dim_, dim_, dim_, transposed_);
-    multiply(v_.data(), dim_, 1, transposed_.data(), transposed_.columns, dk_.data(), dim_, rows, dim_, dim_, false);
+    transpose_tile(dstate_.data(), dim_, dim_, dim_, transposed_.data(), transposed_.columns);
+    multiply_tile({v_.data(), dim_, 1}, transposed_.data(), transposed_.columns, dk_.data(), dim_, rows, dim_, dim_,
+                  false);
     scale_rows(dk_, rows, key_decay);
-    multiply(dp_.data(), 1, kChunk, q_.data(), dim_, dk_.data(), dim_, rows, dim_, rows, true);
+    multiply_tile({dp_.data(), 1, kChunk}, q_.data(), dim_, dk_.data(), dim_, rows, dim_, rows, true);
 
-    multiply(k_.data(), dim_, 1, dstate_.data(), dim_, dv_.data(), dim_, rows, dim_, dim_, false);
+    multiply_tile({k_.data(), dim_, 1}, dstate_.data(), dim_, dv_.data(), dim_, rows, dim_, dim_, false);
     scale_rows(dv_, rows, key_decay);
-    multiply(p_.data(), 1, kChunk, o_.data(), dim_, dv_.data(), dim_, rows, dim_, rows, true);
+    multiply_tile({p_.data(), 1, kChunk}, o_.data(), dim_, dv_.data(), dim_, rows, dim_, rows, true);
 
     for (float& value : dstate_.values) value *= decay_[rows];
     scale_rows(q_, rows, [&](int64_t row) { return decay_[row + 1]; });
-    multiply(q_.data(), 1, dim_, o_.data(), dim_, dstate_.data(), dim_, dim_, dim_, rows, true);
+    multiply_tile({q_.data(), 1, dim_}, o_.data(), dim_, dstate_.data(), dim_, dim_, dim_, rows, true);
   }
 
   int64_t dim_;
