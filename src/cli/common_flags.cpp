@@ -43,7 +43,7 @@ void add_model_flags(Command& command, ModelOptions& options) {
   command.group("Model");
   command.text("-m,--model", options.model, "FOLDER", "the model, instead of the argument", ValueKind::kFolder);
   command.number("-c,--ctx-size", options.context_size, "N", "most tokens of prompt and answer together",
-                 "what the model allows", 0);
+                 "32768, if the model allows", 0);
   command.negative_flag("--no-mmap", options.mmap, "read the weights into memory instead of mapping the files");
   command.flag("--mlock", options.mlock, "keep the weights from being paged out");
   command.choice<bool>("--matmul-precision", options.bfloat16_matmul, "P",

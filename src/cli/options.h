@@ -39,7 +39,7 @@ struct CompletionOptions {
 /// Flags of every verb that computes with a model.
 struct ModelOptions {
   std::string model;         ///< a folder in the published layout
-  int64_t context_size = 0;  ///< tokens a sequence may have; 0: what the model allows
+  int64_t context_size = 0;  ///< tokens a sequence may have; 0: the engine's default
   bool mmap = true;          ///< weights stay in the page cache; else read into memory of our own
   bool mlock = false;        ///< keep them from being paged out
   bool bfloat16_matmul = false;

@@ -94,7 +94,8 @@ Command define_run() {
       .summary = "one answer to one prompt, on stdout",
       .usage = "MODEL [PROMPT] [flags]",
       .description =
-          "PROMPT - or none reads stdin. The chat template is applied unless --raw is given. stdout gets the "
+          "Without PROMPT, or when it is -, stdin is read. The chat template is applied unless --raw is given. stdout "
+          "gets the "
           "answer and nothing else; thinking is shown on a terminal only.",
       .arguments = {{"MODEL", "folder with config.json, *.safetensors and tokenizer files", ValueKind::kFolder},
                     {"PROMPT", "what to answer; several words need no quotes"}},
