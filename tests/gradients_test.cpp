@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstring>
 #include <numeric>
 
 #include "core/tape.h"
@@ -109,6 +110,39 @@ TEST_F(GradientsTest, Cispo) {
   EXPECT_NEAR(loss, doubles("cispo_loss")[0], 1e-5);
   backward(log_probs, coefficients);
   expect_gradients("grads_cispo.safetensors", 1e-5);
+}
+
+// Layer by layer again instead of kept: the same bits, from far less memory.
+TEST_F(GradientsTest, CheckpointedLayers) {
+  const std::vector<float> coefficients(ids.size(), 0.25f);
+  const auto run = [&](bool checkpoint_layers, Gradients& into) {
+    gradients = {};
+    ctx.checkpoint_layers = checkpoint_layers;
+    const int64_t before = arena.bytes_in_use();
+    const Tensor log_probs = forward(io.tensor("ce_targets"));
+    const int64_t kept = arena.bytes_in_use() - before;
+    backward(log_probs, coefficients);
+    into = gradients;
+    return kept;
+  };
+  Gradients want, got;
+  const int64_t kept = run(false, want), kept_less = run(true, got);
+  EXPECT_LT(kept_less, kept / 4);
+  EXPECT_EQ(got.size(), want.size());
+  EXPECT_EQ(got.size(), static_cast<int64_t>(parameters(model).size()));
+  for (const Parameter& parameter : parameters(model)) {
+    ASSERT_TRUE(want.find(parameter.value) && got.find(parameter.value)) << parameter.name;
+    const auto a = want.find(parameter.value)->span<float>(), b = got.find(parameter.value)->span<float>();
+    EXPECT_EQ(std::memcmp(a.data(), b.data(), a.size_bytes()), 0) << parameter.name;
+  }
+}
+
+// Two passes into one Gradients: twice the gradient, since nothing of the first pass but the weights' sums is left.
+TEST_F(GradientsTest, Accumulates) {
+  const std::vector<float> half(ids.size(), static_cast<float>(-0.5 / static_cast<double>(ids.size())));
+  for (int pass = 0; pass < 2; ++pass) backward(forward(io.tensor("ce_targets")), half);
+  EXPECT_EQ(gradients.size(), static_cast<int64_t>(parameters(model).size()));
+  expect_gradients("grads_ce.safetensors", 1e-5);
 }
 
 }  // namespace

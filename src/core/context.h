@@ -22,6 +22,8 @@ struct Context {
   ThreadPool* threads = nullptr;
   MatmulPrecision matmul_precision = MatmulPrecision::kFloat32;
   Tape* tape = nullptr;  ///< set in training: ops record their gradients (core/tape.h)
+  /// With a tape: it keeps the layers' outputs alone, and the backward computes each layer's activations again.
+  bool checkpoint_layers = false;
 
   /// Uninitialised tensor on this context's device.
   Tensor empty(Shape shape, DType dtype = DType::kFloat32) const { return arena->empty(shape, dtype); }

@@ -9,22 +9,32 @@ const Tensor* Gradients::find(const Tensor& x) const {
   return found == by_address_.end() ? nullptr : &found->second.value;
 }
 
+Tensor Gradients::take(const Tensor& x) {
+  const auto found = by_address_.find(x.raw());
+  if (found == by_address_.end()) return {};
+  Tensor dx = std::move(found->second.value);
+  by_address_.erase(found);
+  return dx;
+}
+
 void Gradients::add(const Tensor& x, const Tensor& dx) {
   MM_CHECK(dx.elements() == x.elements(), "gradient ", dx.shape(), " of a tensor ", x.shape());
-  const auto [place, is_first] = by_address_.try_emplace(x.raw(), Sum{dx.view(x.shape()), false});
-  if (is_first) return;
+  MM_CHECK_DTYPE(dx, DType::kFloat32);
+  if (by_address_.try_emplace(x.raw(), Sum{dx.view(x.shape()), false}).second) return;
   float* sum = accumulator(x).data<float>();
   const float* more = dx.data<float>();
   for (int64_t i = 0; i < x.elements(); ++i) sum[i] += more[i];
 }
 
 Tensor Gradients::accumulator(const Tensor& x) {
-  Sum& sum = by_address_[x.raw()];
+  const auto [place, is_first] = by_address_.try_emplace(x.raw());
+  Sum& sum = place->second;
+  if (is_first) sum = {Tensor::zeros(x.shape(), DType::kFloat32), true};
+  MM_CHECK(sum.value.elements() == x.elements(), "gradient ", sum.value.shape(), " of a tensor ", x.shape());
   if (!sum.own) {
     const Tensor before = sum.value;
-    sum.value = Tensor::zeros(x.shape(), DType::kFloat32);
-    sum.own = true;
-    if (before.defined()) std::memcpy(sum.value.raw(), before.raw(), static_cast<size_t>(before.bytes()));
+    sum = {Tensor::empty(x.shape(), DType::kFloat32), true};
+    std::memcpy(sum.value.raw(), before.raw(), static_cast<size_t>(before.bytes()));
   }
   return sum.value;
 }
@@ -37,6 +47,24 @@ void Tape::backward(Context& ctx, Gradients& d) {
     steps_.pop_back();
     step(untaped, d);
   }
+}
+
+Tensor checkpoint(Context& ctx, std::function<Tensor(Context& ctx)> forward) {
+  Context untaped = ctx;
+  untaped.tape = nullptr;
+  const Tensor out = forward(untaped);
+  if (ctx.tape)
+    ctx.tape->record([out, forward = std::move(forward)](Context& ctx, Gradients& d) {
+      const Tensor dout = d.take(out);
+      if (!dout.defined()) return;
+      Tape tape;
+      Context taped = ctx;
+      taped.tape = &tape;
+      const Tensor again = forward(taped);
+      d.add(again, dout);
+      tape.backward(taped, d);
+    });
+  return out;
 }
 
 }  // namespace minimax

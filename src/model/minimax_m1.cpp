@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "core/tape.h"
 #include "ops/activation.h"
 #include "ops/embedding.h"
 #include "ops/gather.h"
@@ -68,7 +69,10 @@ Tensor MiniMaxM1::hidden(Context& ctx, const Batch& batch, std::span<LayerCache>
   Tensor x = ops::embedding(ctx, embed_tokens, batch.tokens);
   for (size_t layer = 0; layer < layers.size(); ++layer) {
     if (observer) observer(static_cast<int64_t>(layer), x);
-    x = layers[layer].forward(ctx, x, rotary, batch, caches.empty() ? nullptr : &caches[layer]);
+    const auto forward = [=, this, cache = caches.empty() ? nullptr : &caches[layer]](Context& ctx) {
+      return layers[layer].forward(ctx, x, rotary, batch, cache);
+    };
+    x = ctx.tape && ctx.checkpoint_layers ? checkpoint(ctx, forward) : forward(ctx);
   }
   x = ops::rms_norm(ctx, x, norm, static_cast<float>(config.norm_eps));
   if (observer) observer(static_cast<int64_t>(layers.size()), x);

@@ -26,10 +26,10 @@ Tensor silu(const Context& ctx, const Tensor& x) {
   cpu::silu(ctx, x, out);
   if (ctx.tape)
     ctx.tape->record([=](Context& ctx, Gradients& d) {
-      const Tensor* dy = d.find(out);
-      if (!dy) return;
+      const Tensor dy = d.take(out);
+      if (!dy.defined()) return;
       const Tensor dx = ctx.empty(x.shape());
-      cpu::silu_backward(ctx, x, *dy, dx);
+      cpu::silu_backward(ctx, x, dy, dx);
       d.add(x, dx);
     });
   return out;
@@ -41,10 +41,10 @@ Tensor silu_mul(const Context& ctx, const Tensor& gate, const Tensor& up) {
   cpu::silu_mul(ctx, gate, up, out);
   if (ctx.tape)
     ctx.tape->record([=](Context& ctx, Gradients& d) {
-      const Tensor* dy = d.find(out);
-      if (!dy) return;
+      const Tensor dy = d.take(out);
+      if (!dy.defined()) return;
       const Tensor dgate = ctx.empty(gate.shape()), dup = ctx.empty(up.shape());
-      cpu::silu_mul_backward(ctx, gate, up, *dy, dgate, dup);
+      cpu::silu_mul_backward(ctx, gate, up, dy, dgate, dup);
       d.add(gate, dgate);
       d.add(up, dup);
     });
@@ -57,10 +57,10 @@ Tensor sigmoid_mul(const Context& ctx, const Tensor& gate, const Tensor& x) {
   cpu::sigmoid_mul(ctx, gate, x, out);
   if (ctx.tape)
     ctx.tape->record([=](Context& ctx, Gradients& d) {
-      const Tensor* dy = d.find(out);
-      if (!dy) return;
+      const Tensor dy = d.take(out);
+      if (!dy.defined()) return;
       const Tensor dgate = ctx.empty(gate.shape()), dx = ctx.empty(x.shape());
-      cpu::sigmoid_mul_backward(ctx, gate, x, *dy, dgate, dx);
+      cpu::sigmoid_mul_backward(ctx, gate, x, dy, dgate, dx);
       d.add(gate, dgate);
       d.add(x, dx);
     });
@@ -73,10 +73,10 @@ Tensor scaled_add(const Context& ctx, float alpha, const Tensor& x, float beta, 
   cpu::scaled_add(ctx, alpha, x, beta, y, out);
   if (ctx.tape)
     ctx.tape->record([=](Context& ctx, Gradients& d) {
-      const Tensor* dout = d.find(out);
-      if (!dout) return;
-      d.add(x, scaled(ctx, alpha, *dout));
-      d.add(y, scaled(ctx, beta, *dout));
+      const Tensor dout = d.take(out);
+      if (!dout.defined()) return;
+      d.add(x, scaled(ctx, alpha, dout));
+      d.add(y, scaled(ctx, beta, dout));
     });
   return out;
 }

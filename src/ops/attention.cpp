@@ -57,10 +57,10 @@ Tensor softmax_attention(const Context& ctx, const Tensor& q, const Tensor& k, c
   if (ctx.tape) {
     MM_CHECK(!cache, "softmax_attention: a tape and a cache, expected one of them");
     ctx.tape->record([=, cu_seqlens = batch.cu_seqlens](Context& ctx, Gradients& d) {
-      const Tensor* dout = d.find(out);
-      if (!dout) return;
+      const Tensor dout = d.take(out);
+      if (!dout.defined()) return;
       const Tensor dq = ctx.empty(q.shape()), dk = ctx.empty(k.shape()), dv = ctx.empty(v.shape());
-      cpu::attention_backward(ctx, q, k, v, out, *dout, head_dim, cu_seqlens, dq, dk, dv);
+      cpu::attention_backward(ctx, q, k, v, out, dout, head_dim, cu_seqlens, dq, dk, dv);
       d.add(q, dq);
       d.add(k, dk);
       d.add(v, dv);

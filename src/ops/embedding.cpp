@@ -20,7 +20,8 @@ Tensor embedding(const Context& ctx, const Weight& table, const Tensor& tokens) 
   cpu::embedding(ctx, table.data, tokens, out);
   if (ctx.tape)
     ctx.tape->record([=](Context& ctx, Gradients& d) {
-      if (const Tensor* dy = d.find(out)) cpu::embedding_backward(ctx, tokens, *dy, d.accumulator(table.data));
+      if (const Tensor dy = d.take(out); dy.defined())
+        cpu::embedding_backward(ctx, tokens, dy, d.accumulator(table.data));
     });
   return out;
 }

@@ -19,12 +19,12 @@ Tensor gather_rows(const Context& ctx, const Tensor& x, const Tensor& rows) {
   }
   if (ctx.tape)
     ctx.tape->record([=](Context&, Gradients& d) {
-      const Tensor* dout = d.find(out);
-      if (!dout) return;
+      const Tensor dout = d.take(out);
+      if (!dout.defined()) return;
       float* dx = d.accumulator(x).data<float>();
       for (int64_t i = 0; i < rows.dim(0); ++i)
         for (int64_t column = 0; column < width; ++column)
-          dx[rows.data<int32_t>()[i] * width + column] += dout->data<float>()[i * width + column];
+          dx[rows.data<int32_t>()[i] * width + column] += dout.data<float>()[i * width + column];
     });
   return out;
 }

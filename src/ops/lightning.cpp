@@ -90,10 +90,10 @@ Tensor lightning_attention(const Context& ctx, const Tensor& qkv, const Tensor& 
   if (ctx.tape) {
     MM_CHECK(!cache, "lightning_attention: a tape and a cache, expected one of them");
     ctx.tape->record([=, cu_seqlens = batch.cu_seqlens](Context& ctx, Gradients& d) {
-      const Tensor* dout = d.find(out);
-      if (!dout) return;
+      const Tensor dout = d.take(out);
+      if (!dout.defined()) return;
       const Tensor dqkv = ctx.empty(qkv.shape());
-      cpu::lightning_backward(ctx, qkv, decay, cu_seqlens, *dout, dqkv);
+      cpu::lightning_backward(ctx, qkv, decay, cu_seqlens, dout, dqkv);
       d.add(qkv, dqkv);
     });
   }

@@ -14,7 +14,7 @@ Tensor linear(const Context& ctx, const Tensor& x, const Weight& weight) {
   cpu::linear(ctx, x, weight.data, out);
   if (ctx.tape)
     ctx.tape->record([=](Context& ctx, Gradients& d) {
-      if (const Tensor* dy = d.find(out)) linear_backward(ctx, x, weight, *dy, d);
+      if (const Tensor dy = d.take(out); dy.defined()) linear_backward(ctx, x, weight, dy, d);
     });
   return out;
 }

@@ -11,34 +11,28 @@
 namespace minimax::ops {
 namespace {
 
-/// Logits of one block: 64 MiB, 83 rows of the published vocabulary.
-constexpr int64_t kBlockElements = 16 * 1024 * 1024;
-
-int64_t block_rows(const Weight& head) {
-  return std::max<int64_t>(1, kBlockElements / head.outputs());
-}
-
 std::span<const float> row_of(const Tensor& x, int64_t row) {
   return x.span<float>().subspan(static_cast<size_t>(row * x.dim(1)), static_cast<size_t>(x.dim(1)));
 }
 
 /// Calls body(first row, logits of the block).
 template <typename Body>
-void for_each_block(const Context& ctx, const Tensor& x, const Weight& head, const Body& body) {
+void for_each_block(const Context& ctx, const Tensor& x, const Weight& head, int64_t block_elements, const Body& body) {
   Context untaped = ctx;
   untaped.tape = nullptr;
-  for (int64_t first = 0; first < x.dim(0); first += block_rows(head)) {
-    const int64_t last = std::min(first + block_rows(head), x.dim(0));
+  const int64_t rows = std::max<int64_t>(1, block_elements / std::max<int64_t>(1, head.outputs()));
+  for (int64_t first = 0; first < x.dim(0); first += rows) {
+    const int64_t last = std::min(first + rows, x.dim(0));
     body(first, linear_float32(untaped, x.rows(first, last), head));
   }
 }
 
 /// dlogits = dy (onehot - softmax), written over the block's logits.
 void log_probs_backward(const Context& ctx, const Tensor& x, const Weight& head, const Tensor& targets,
-                        const Tensor& dy, Gradients& d) {
+                        int64_t block_elements, const Tensor& dy, Gradients& d) {
   const Tensor dx = ctx.empty(x.shape()), dhead = d.accumulator(head.data);
   const int64_t hidden = x.dim(1), vocab = head.outputs();
-  for_each_block(ctx, x, head, [&](int64_t first, const Tensor& logits) {
+  for_each_block(ctx, x, head, block_elements, [&](int64_t first, const Tensor& logits) {
     ctx.threads->parallel_for(logits.dim(0), 1, [&](int64_t begin, int64_t end) {
       for (int64_t row = begin; row < end; ++row) {
         float* values = logits.data<float>() + row * vocab;
@@ -59,7 +53,8 @@ void log_probs_backward(const Context& ctx, const Tensor& x, const Weight& head,
 
 }  // namespace
 
-Tensor log_probs(const Context& ctx, const Tensor& x, const Weight& head, const Tensor& targets) {
+Tensor log_probs(const Context& ctx, const Tensor& x, const Weight& head, const Tensor& targets,
+                 int64_t block_elements) {
   MM_CHECK_DTYPE(targets, DType::kInt32);
   MM_CHECK(x.rank() == 2 && targets.rank() == 1 && targets.dim(0) == x.dim(0), "log_probs: targets ", targets.shape(),
            " for x ", x.shape());
@@ -69,7 +64,7 @@ Tensor log_probs(const Context& ctx, const Tensor& x, const Weight& head, const 
              head.outputs() - 1);
   }
   Tensor out = ctx.empty({x.dim(0)});
-  for_each_block(ctx, x, head, [&](int64_t first, const Tensor& logits) {
+  for_each_block(ctx, x, head, block_elements, [&](int64_t first, const Tensor& logits) {
     ctx.threads->parallel_for(logits.dim(0), 1, [&](int64_t begin, int64_t end) {
       for (int64_t row = begin; row < end; ++row) {
         const std::span<const float> span = row_of(logits, row);
@@ -80,7 +75,7 @@ Tensor log_probs(const Context& ctx, const Tensor& x, const Weight& head, const 
   });
   if (ctx.tape)
     ctx.tape->record([=](Context& ctx, Gradients& d) {
-      if (const Tensor* dy = d.find(out)) log_probs_backward(ctx, x, head, targets, *dy, d);
+      if (const Tensor dy = d.take(out); dy.defined()) log_probs_backward(ctx, x, head, targets, block_elements, dy, d);
     });
   return out;
 }

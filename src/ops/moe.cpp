@@ -47,23 +47,25 @@ Routing route(const Context& ctx, const Tensor& router_logits, int64_t top_k) {
   }
   if (ctx.tape)
     ctx.tape->record([=](Context&, Gradients& d) {
-      if (const Tensor* dweights = d.find(routing.weights))
-        route_backward(routing, *dweights, d.accumulator(router_logits));
+      if (const Tensor dweights = d.take(routing.weights); dweights.defined())
+        route_backward(routing, dweights, d.accumulator(router_logits));
     });
   return routing;
 }
 
-/// The choice itself has no gradient: dz_e = w_e (dw_e - sum_j w_j dw_j) over the chosen experts.
+/// The choice itself has no gradient: dz_e = w_e sum_j w_j (dw_e - dw_j) over the chosen experts. That is
+/// w_e (dw_e - sum_j w_j dw_j), but with differences taken first little is lost where one weight is almost 1.
 void route_backward(const Routing& routing, const Tensor& dweights, const Tensor& dlogits_sum) {
   const int64_t top_k = routing.weights.dim(1), experts = dlogits_sum.dim(1);
   for (int64_t token = 0; token < routing.weights.dim(0); ++token) {
     const float* w = routing.weights.data<float>() + token * top_k;
     const float* dw = dweights.data<float>() + token * top_k;
-    float mean = 0;
-    for (int64_t rank = 0; rank < top_k; ++rank) mean += w[rank] * dw[rank];
-    for (int64_t rank = 0; rank < top_k; ++rank)
-      dlogits_sum.data<float>()[token * experts + routing.experts.data<int32_t>()[token * top_k + rank]] +=
-          w[rank] * (dw[rank] - mean);
+    const int32_t* chosen = routing.experts.data<int32_t>() + token * top_k;
+    for (int64_t rank = 0; rank < top_k; ++rank) {
+      float slope = 0;
+      for (int64_t other = 0; other < top_k; ++other) slope += w[other] * (dw[rank] - dw[other]);
+      dlogits_sum.data<float>()[token * experts + chosen[rank]] += w[rank] * slope;
+    }
   }
 }
 
@@ -88,10 +90,10 @@ Tensor mix_experts(const Context& ctx, const Tensor& x, const Routing& routing,
   cpu::experts(ctx, x, routing.experts, routing.weights, tensors_of(experts), out);
   if (ctx.tape)
     ctx.tape->record([=](Context& ctx, Gradients& d) {
-      const Tensor* dout = d.find(out);
-      if (!dout) return;
+      const Tensor dout = d.take(out);
+      if (!dout.defined()) return;
       const Tensor dx = ctx.empty(x.shape()), dweights = ctx.empty(routing.weights.shape());
-      cpu::experts_backward(ctx, x, routing.experts, routing.weights, tensors_of(experts), *dout, dx, dweights,
+      cpu::experts_backward(ctx, x, routing.experts, routing.weights, tensors_of(experts), dout, dx, dweights,
                             [&](int64_t e) {
                               const ExpertWeights& expert = experts[static_cast<size_t>(e)];
                               return cpu::ExpertSum{d.accumulator(expert.gate.data), d.accumulator(expert.up.data),
@@ -120,10 +122,10 @@ Tensor mix_shared(const Context& ctx, const Tensor& x, const Tensor& routed, con
   cpu::mix_shared(ctx, logits, routed, shared, out);
   if (ctx.tape)
     ctx.tape->record([=](Context& ctx, Gradients& d) {
-      const Tensor* dout = d.find(out);
-      if (!dout) return;
+      const Tensor dout = d.take(out);
+      if (!dout.defined()) return;
       const Tensor dlogits = ctx.empty(logits.shape()), drouted = ctx.empty(x.shape()), dshared = ctx.empty(x.shape());
-      cpu::mix_shared_backward(ctx, logits, routed, shared, *dout, dlogits, drouted, dshared);
+      cpu::mix_shared_backward(ctx, logits, routed, shared, dout, dlogits, drouted, dshared);
       d.add(logits, dlogits);
       d.add(routed, drouted);
       d.add(shared, dshared);

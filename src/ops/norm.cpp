@@ -15,10 +15,10 @@ Tensor rms_norm(const Context& ctx, const Tensor& x, const Tensor& weight, float
   cpu::rms_norm(ctx, x, weight, eps, out);
   if (ctx.tape)
     ctx.tape->record([=](Context& ctx, Gradients& d) {
-      const Tensor* dy = d.find(out);
-      if (!dy) return;
+      const Tensor dy = d.take(out);
+      if (!dy.defined()) return;
       const Tensor dx = ctx.empty(x.shape());
-      cpu::rms_norm_backward(ctx, x, weight, eps, *dy, dx, d.accumulator(weight));
+      cpu::rms_norm_backward(ctx, x, weight, eps, dy, dx, d.accumulator(weight));
       d.add(x, dx);
     });
   return out;

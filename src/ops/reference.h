@@ -168,6 +168,18 @@ Matrix<Scalar> softmax_attention(const Matrix<Scalar>& q, const Matrix<Scalar>& 
   return out;
 }
 
+/// log softmax(row of logits)[target of the row]: [rows, 1].
+template <typename Scalar>
+Matrix<Scalar> log_probs(const Matrix<Scalar>& logits, std::span<const int32_t> targets) {
+  using std::log;
+  Matrix<Scalar> out(logits.rows, 1);
+  for (int64_t row = 0; row < logits.rows; ++row) {
+    const Scalar* first = &logits(row, 0);
+    out(row, 0) = log(softmax(std::vector<Scalar>(first, first + logits.columns))[targets[row]]);
+  }
+  return out;
+}
+
 /// [tokens][top_k]: the experts of largest probability, best first, of equal ones the lower index first.
 template <typename Scalar>
 std::vector<std::vector<int32_t>> choose_experts(const Matrix<Scalar>& router_logits, int64_t top_k) {

@@ -25,10 +25,10 @@ Tensor rotate(const Context& ctx, const Tensor& x, const Tensor& table, int64_t 
   cpu::rotate(ctx, x, table, head_dim, out);
   if (ctx.tape)
     ctx.tape->record([=](Context& ctx, Gradients& d) {
-      const Tensor* dy = d.find(out);
-      if (!dy) return;
+      const Tensor dy = d.take(out);
+      if (!dy.defined()) return;
       const Tensor dx = ctx.empty(x.shape());
-      cpu::rotate_backward(ctx, *dy, table, head_dim, dx);
+      cpu::rotate_backward(ctx, dy, table, head_dim, dx);
       d.add(x, dx);
     });
   return out;
