@@ -187,8 +187,9 @@ std::vector<std::vector<int32_t>> choose_experts(const Matrix<Scalar>& router_lo
   for (int64_t token = 0; token < router_logits.rows; ++token) {
     std::vector<int32_t> order(static_cast<size_t>(router_logits.columns));
     std::iota(order.begin(), order.end(), 0);
-    std::stable_sort(order.begin(), order.end(), [&](int32_t a, int32_t b) {
-      return std::real(router_logits(token, a)) > std::real(router_logits(token, b));
+    std::sort(order.begin(), order.end(), [&](int32_t a, int32_t b) {
+      const double left = std::real(router_logits(token, a)), right = std::real(router_logits(token, b));
+      return left != right ? left > right : a < b;
     });
     chosen.emplace_back(order.begin(), order.begin() + top_k);
   }
