@@ -8,6 +8,7 @@
 
 #include "core/tape.h"
 #include "model/parameters.h"
+#include "ops/balance.h"
 #include "ops/log_probs.h"
 #include "test_model.h"
 
@@ -115,19 +116,25 @@ TEST_F(GradientsTest, Cispo) {
 // Layer by layer again instead of kept: the same bits, from far less memory.
 TEST_F(GradientsTest, CheckpointedLayers) {
   const std::vector<float> coefficients(ids.size(), 0.25f);
+  std::vector<double> balance_sums;
   const auto run = [&](bool checkpoint_layers, Gradients& into) {
     gradients = {};
+    BalanceLoss balance{.coefficient = 0.01f};
+    ctx.balance = &balance;
     ctx.checkpoint_layers = checkpoint_layers;
     const int64_t before = arena.bytes_in_use();
     const Tensor log_probs = forward(io.tensor("ce_targets"));
     const int64_t kept = arena.bytes_in_use() - before;
     backward(log_probs, coefficients);
     into = gradients;
+    EXPECT_EQ(balance.layers, static_cast<int64_t>(model.layers.size()));
+    balance_sums.push_back(balance.sum);
     return kept;
   };
   Gradients want, got;
   const int64_t kept = run(false, want), kept_less = run(true, got);
   EXPECT_LT(kept_less, kept / 4);
+  EXPECT_NEAR(balance_sums[0], balance_sums[1], 1e-12);
   EXPECT_EQ(got.size(), want.size());
   EXPECT_EQ(got.size(), static_cast<int64_t>(parameters(model).size()));
   for (const Parameter& parameter : parameters(model)) {

@@ -14,6 +14,7 @@ enum class MatmulPrecision : uint8_t {
 };
 
 class Tape;
+struct BalanceLoss;
 
 /// Not thread-safe: one Context for each thread that runs a forward pass.
 struct Context {
@@ -24,6 +25,7 @@ struct Context {
   Tape* tape = nullptr;  ///< set in training: ops record their gradients (core/tape.h)
   /// With a tape: it keeps the layers' outputs alone, and the backward computes each layer's activations again.
   bool checkpoint_layers = false;
+  BalanceLoss* balance = nullptr;  ///< with a tape: mixtures add their load-balancing loss (ops/balance.h)
 
   /// Uninitialised tensor on this context's device.
   Tensor empty(Shape shape, DType dtype = DType::kFloat32) const { return arena->empty(shape, dtype); }

@@ -210,6 +210,22 @@ Matrix<Scalar> routing_weights(const Matrix<Scalar>& router_logits, const std::v
   return weights;
 }
 
+/// experts * sum over e of (share of tokens that chose e) * (mean probability of e): [1, 1].
+template <typename Scalar>
+Matrix<Scalar> balance_loss(const Matrix<Scalar>& router_logits, const std::vector<std::vector<int32_t>>& chosen) {
+  const auto tokens = static_cast<double>(router_logits.rows), experts = static_cast<double>(router_logits.columns);
+  std::vector<double> shares(static_cast<size_t>(router_logits.columns), 0.0);
+  for (const auto& of_token : chosen)
+    for (const int32_t expert : of_token) shares[expert] += 1 / tokens;
+  Matrix<Scalar> out(1, 1);
+  for (int64_t token = 0; token < router_logits.rows; ++token) {
+    const Scalar* logits = &router_logits(token, 0);
+    const std::vector<Scalar> p = softmax(std::vector<Scalar>(logits, logits + router_logits.columns));
+    for (size_t expert = 0; expert < p.size(); ++expert) out(0, 0) += experts * shares[expert] * p[expert] / tokens;
+  }
+  return out;
+}
+
 template <typename Scalar>
 struct Expert {
   Matrix<Scalar> gate, up, down;  // [ffn, hidden], [ffn, hidden], [hidden, ffn]
