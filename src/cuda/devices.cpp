@@ -1,25 +1,15 @@
 #include "cuda/devices.h"
 
-#include <dlfcn.h>
-
 #include <array>
 
 #include "core/error.h"
-#include "cuda/module.h"
+#include "cuda/open_module.h"
 
 namespace minimax::cuda {
 namespace {
 
-constexpr const char* kModuleFile = "libminimax_cuda.so";
-
 std::string version_text(int32_t version) {
   return version == 0 ? std::string() : cat(version / 1000, '.', version % 1000 / 10);
-}
-
-GpuReport without(std::string reason) {
-  GpuReport report;
-  report.reason = std::move(reason);
-  return report;
 }
 
 GpuReport ask(const MinimaxCudaModule& module) {
@@ -53,29 +43,21 @@ GpuReport ask(const MinimaxCudaModule& module) {
   return report;
 }
 
+GpuReport report_of(const OpenedModule& opened) {
+  if (opened.module) return ask(*opened.module);
+  GpuReport report;
+  report.reason = opened.reason;
+  return report;
+}
+
 }  // namespace
 
 GpuReport gpu_devices(const std::filesystem::path& path) {
-  if (!std::filesystem::exists(path)) return without(cat("built without CUDA: there is no ", path.string()));
-  // Never closed: the CUDA runtime does not survive being unloaded.
-  void* handle = dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL);
-  if (!handle) return without(dlerror());
-  auto entry = reinterpret_cast<MinimaxCudaEntry>(dlsym(handle, kMinimaxCudaEntry));
-  if (!entry) return without(cat(path.string(), " has no ", kMinimaxCudaEntry, ": not a module of this program"));
-  const MinimaxCudaModule* module = entry();
-  if (module->abi != MINIMAX_CUDA_ABI)
-    return without(
-        cat(path.string(), " is of another build: interface ", module->abi, ", expected ", MINIMAX_CUDA_ABI));
-  return ask(*module);
+  return report_of(open_module(path));
 }
 
 GpuReport gpu_devices() {
-  std::error_code error;
-  const std::filesystem::path program = std::filesystem::read_symlink("/proc/self/exe", error);
-  if (error) return without(cat("/proc/self/exe: ", error.message(), "; the CUDA module is looked for beside it"));
-  const std::filesystem::path beside = program.parent_path() / kModuleFile;
-  const std::filesystem::path installed = program.parent_path() / MINIMAX_MODULE_FOLDER / kModuleFile;
-  return gpu_devices(std::filesystem::exists(installed, error) ? installed : beside);
+  return report_of(open_module());
 }
 
 }  // namespace minimax::cuda

@@ -44,7 +44,7 @@ TEST(GpuDevices, AModuleThatIsMissingIsAReason) {
 }
 
 TEST(GpuDevices, AModuleOfAnotherBuildIsRefused) {
-  EXPECT_THAT(fake("other_abi").reason, HasSubstr("interface 2, expected 1"));
+  EXPECT_THAT(fake("other_abi").reason, HasSubstr("interface 3, expected 2"));
   EXPECT_THAT(fake("no_entry").reason, HasSubstr("has no minimax_cuda_module"));
 }
 

@@ -36,7 +36,7 @@ constexpr int32_t kAbi = MINIMAX_CUDA_ABI + 1;
 #else
 constexpr int32_t kAbi = MINIMAX_CUDA_ABI;
 #endif
-constexpr MinimaxCudaModule kModule = {kAbi, versions, count, device};
+constexpr MinimaxCudaModule kModule = {kAbi, versions, count, device, nullptr};
 
 }  // namespace
 

@@ -4,6 +4,7 @@
 #include <cstdio>
 
 #include "cuda/module.h"
+#include "cuda/runtime.cuh"
 
 namespace {
 
@@ -44,7 +45,41 @@ int32_t device(int32_t index, MinimaxCudaDevice* out, char* reason, int64_t reas
   return 0;
 }
 
-constexpr MinimaxCudaModule kModule = {MINIMAX_CUDA_ABI, versions, count, device};
+constexpr minimax::cuda::Kernels kKernels = {
+    .use_device = minimax::cuda::use_device,
+    .allocate = minimax::cuda::allocate,
+    .release = minimax::cuda::release,
+    .allocate_pinned = minimax::cuda::allocate_pinned,
+    .release_pinned = minimax::cuda::release_pinned,
+    .copy = minimax::cuda::copy,
+    .fill = minimax::cuda::fill,
+    .make_stream = minimax::cuda::make_stream,
+    .drop_stream = minimax::cuda::drop_stream,
+    .wait = minimax::cuda::wait,
+    .make_event = minimax::cuda::make_event,
+    .drop_event = minimax::cuda::drop_event,
+    .record = minimax::cuda::record,
+    .elapsed_ms = minimax::cuda::elapsed_ms,
+    .begin_capture = minimax::cuda::begin_capture,
+    .end_capture = minimax::cuda::end_capture,
+    .run_graph = minimax::cuda::run_graph,
+    .drop_graph = minimax::cuda::drop_graph,
+    .lightning = minimax::cuda::lightning,
+    .lightning_decode = minimax::cuda::lightning_decode,
+    .lightning_simple = minimax::cuda::lightning_simple,
+    .attention_decode = minimax::cuda::attention_decode,
+    .attention_decode_simple = minimax::cuda::attention_decode_simple,
+    .random_normal = minimax::cuda::random_normal,
+    .probe_copy = minimax::cuda::probe_copy,
+    .probe_read = minimax::cuda::probe_read,
+    .probe_bf16 = minimax::cuda::probe_bf16,
+};
+
+const minimax::cuda::Kernels* kernels() {
+  return &kKernels;
+}
+
+constexpr MinimaxCudaModule kModule = {MINIMAX_CUDA_ABI, versions, count, device, kernels};
 
 }  // namespace
 

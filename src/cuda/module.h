@@ -3,10 +3,14 @@
 
 #include <cstdint>
 
+namespace minimax::cuda {
+struct Kernels;
+}
+
 extern "C" {
 
-/// Raised with every change below; a module of another number is not used.
-#define MINIMAX_CUDA_ABI 1
+/// Raised with every change below and in cuda/kernels.h; a module of another number is not used.
+#define MINIMAX_CUDA_ABI 2
 
 /// One device. Versions and sizes as in minimax::GpuInfo.
 struct MinimaxCudaDevice {
@@ -27,6 +31,8 @@ struct MinimaxCudaModule {
   int32_t (*count)(char* reason, int64_t reason_bytes);
   /// Fills `out`; 0, or -1 with a reason in `reason`.
   int32_t (*device)(int32_t index, MinimaxCudaDevice* out, char* reason, int64_t reason_bytes);
+  /// cuda/kernels.h; lives as long as the process.
+  const minimax::cuda::Kernels* (*kernels)();
 };
 
 }  // extern "C"
