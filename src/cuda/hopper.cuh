@@ -117,8 +117,21 @@ __device__ __forceinline__ void store_matrices_transposed(uint32_t address, uint
 /// Describes an operand in shared memory: 128-byte swizzle, groups of 8 rows 1024 bytes apart, panels of 64 columns
 /// `panel_bytes` apart (read only where the contiguous dimension is not the summed one).
 __device__ __forceinline__ uint64_t operand(uint32_t address, uint32_t panel_bytes) {
-  return static_cast<uint64_t>((address & 0x3ffff) >> 4) | static_cast<uint64_t>(panel_bytes >> 4) << 16 |
-         static_cast<uint64_t>(1024 >> 4) << 32 | uint64_t{1} << 62;
+  return static_cast<uint64_t>(address >> 4 | panel_bytes >> 4 << 16) | static_cast<uint64_t>(1024 >> 4 | 1 << 30)
+                                                                            << 32;
+}
+/// The same, some bytes further on (a multiple of 16): one addition, where a new description takes several.
+__device__ __forceinline__ uint64_t further(uint64_t operand, uint32_t bytes) {
+  return (operand & 0xffffffff00000000u) | (static_cast<uint32_t>(operand) + (bytes >> 4));
+}
+
+/// True in one lane of a whole warp, without asking which lane this is.
+__device__ __forceinline__ bool elected() {
+  uint32_t chosen = 0;
+#if MINIMAX_HOPPER
+  asm volatile("{\n .reg .pred p;\n elect.sync _|p, 0xffffffff;\n selp.u32 %0, 1, 0, p;\n}" : "=r"(chosen));
+#endif
+  return chosen != 0;
 }
 
 __device__ __forceinline__ void products_begin() {

@@ -179,7 +179,9 @@ __device__ __forceinline__ void split(float a, float b, uint32_t& high, uint32_t
   const uint32_t store_row = warp * 16 + lane % 16, store_piece = lane / 16;
   Cursor at, scores_at;
   for (int64_t chunk = span.first_chunk(); chunk <= span.last_chunk(); ++chunk) {
-    const uint32_t q = shared_address(shared + at.stage * kStageBytes), k = q + 2 * kPanelBytes;
+    const uint32_t q =
+        __shfl_sync(~0u, shared_address(shared + at.stage * kStageBytes), 0);  // the same for all: say so
+    const uint64_t q_operand = operand(q, 0), k_operand = operand(q + 2 * kPanelBytes, 0);
     barrier_wait(full + at.stage * 8, at.parity);
     const char* values = shared + at.stage * kStageBytes + 4 * kPanelBytes;
     uint4 loaded[4];
@@ -191,7 +193,7 @@ __device__ __forceinline__ void split(float a, float b, uint32_t& high, uint32_t
 #pragma unroll
     for (int step = 0; step < 8; ++step) {
       const uint32_t offset = (step / 4) * kPanelBytes + (step % 4) * 32;
-      product_64x64<0, 0>(sums, operand(q + offset, 0), operand(k + offset, 0), step);
+      product_64x64<0, 0>(sums, further(q_operand, offset), further(k_operand, offset), step);
     }
     products_commit();
     barrier_wait(scores_empty + scores_at.stage * 8, scores_at.parity ^ 1);
@@ -210,7 +212,7 @@ __device__ __forceinline__ void split(float a, float b, uint32_t& high, uint32_t
     products_wait<0>();
     pin(sums);
     __syncwarp();
-    if (lane == 0) barrier_arrive(empty + at.stage * 8);
+    if (elected()) barrier_arrive(empty + at.stage * 8);
     // A weight of zero also drops what is not there: zero times infinity would be NaN.
 #pragma unroll
     for (int i = 0; i < 32; ++i) sums[i] = weight[i] == 0 ? 0 : sums[i] * weight[i];
@@ -223,7 +225,7 @@ __device__ __forceinline__ void split(float a, float b, uint32_t& high, uint32_t
     }
     fence_async_proxy();
     __syncwarp();
-    if (lane == 0) barrier_arrive(scores_full + scores_at.stage * 8);
+    if (elected()) barrier_arrive(scores_full + scores_at.stage * 8);
     at.next(kStages);
     scores_at.next(2);
   }
@@ -253,21 +255,20 @@ __device__ __forceinline__ void split(float a, float b, uint32_t& high, uint32_t
   float chunk_sum[64], sums[32];
   // The chunk's own sum, added to the state once: adding row by row would round at the state's magnitude each time.
   auto begin_chunk_sum = [&](const Cursor& at, const Cursor& scores_at) {
-    const uint32_t k = stages + at.stage * kStageBytes + 2 * kPanelBytes;
-    const uint32_t weighted = stages + Shared::kWeighted + scores_at.stage * 2 * kPanelBytes;
+    const uint64_t k = operand(stages + at.stage * kStageBytes + 2 * kPanelBytes, kPanelBytes);
+    const uint64_t weighted = operand(stages + Shared::kWeighted + scores_at.stage * 2 * kPanelBytes, 0);
     products_begin();
 #pragma unroll
     for (int step = 0; step < 4; ++step) {
-      product_64x128(chunk_sum, operand(weighted + step * 2048, 0), operand(k + step * 2048, kPanelBytes), step);
-      product_64x128(chunk_sum, operand(weighted + kPanelBytes + step * 2048, 0), operand(k + step * 2048, kPanelBytes),
-                     1);
+      product_64x128(chunk_sum, further(weighted, step * 2048), further(k, step * 2048), step);
+      product_64x128(chunk_sum, further(weighted, kPanelBytes + step * 2048), further(k, step * 2048), 1);
     }
     products_commit();
   };
 
   // Q S of a chunk whose sum is under way; then the state moves past that chunk, if it is a full one.
   auto take_state = [&](const Cursor& at, bool commit) {
-    const uint32_t q = stages + at.stage * kStageBytes;
+    const uint64_t q = operand(stages + at.stage * kStageBytes, 0);
     uint32_t high[8][4], low[8][4];
 #pragma unroll
     for (int step = 0; step < 8; ++step)
@@ -277,7 +278,7 @@ __device__ __forceinline__ void split(float a, float b, uint32_t& high, uint32_t
     products_begin();
 #pragma unroll
     for (int step = 0; step < 8; ++step) {
-      const uint64_t b = operand(q + (step / 4) * kPanelBytes + (step % 4) * 32, 0);
+      const uint64_t b = further(q, (step / 4) * kPanelBytes + (step % 4) * 32);
       product_64x64(sums, high[step], b, step);
       product_64x64(sums, low[step], b, 1);
     }
@@ -310,8 +311,8 @@ __device__ __forceinline__ void split(float a, float b, uint32_t& high, uint32_t
   // No product is under way where the loop turns, nor hangs on a branch: the compiler would wait for each. So a chunk
   // past the last is begun too, with what lies in its stages, and dropped.
   for (int64_t chunk = span.first_chunk(); chunk <= last_chunk; ++chunk) {
-    const uint32_t v = stages + at.stage * kStageBytes + 4 * kPanelBytes;
-    const uint32_t scores = stages + Shared::kScores + scores_at.stage * kPanelBytes;
+    const uint64_t v = operand(stages + at.stage * kStageBytes + 4 * kPanelBytes, 0);
+    const uint64_t scores = operand(stages + Shared::kScores + scores_at.stage * kPanelBytes, 0);
     Cursor next = at, scores_next = scores_at;
     next.next(kStages);
     scores_next.next(2);
@@ -323,12 +324,12 @@ __device__ __forceinline__ void split(float a, float b, uint32_t& high, uint32_t
     products_begin();
 #pragma unroll
     for (int step = 0; step < 4; ++step)
-      product_64x64<1, 0>(sums, operand(v + step * 2048, 0), operand(scores + step * 32, 0), 1);
+      product_64x64<1, 0>(sums, further(v, step * 2048), further(scores, step * 32), 1);
     products_commit();
     begin_chunk_sum(next, scores_next);
     products_wait<1>();
     pin(sums);
-    if (lane == 0) {
+    if (elected()) {
       barrier_arrive(scores_empty + scores_at.stage * 8);
       barrier_arrive(empty + at.stage * 8);
     }
@@ -344,7 +345,7 @@ __device__ __forceinline__ void split(float a, float b, uint32_t& high, uint32_t
     }
     fence_async_proxy();
     __syncwarp();
-    if (lane == 0) barrier_arrive(out_full + scores_at.stage * 8);
+    if (elected()) barrier_arrive(out_full + scores_at.stage * 8);
     at = next;
     scores_at = scores_next;
     take_state(at, chunk < last_chunk && span.end_row(chunk + 1) == kRows);
