@@ -17,10 +17,23 @@ function(minimax_library NAME)
   target_link_libraries(mm_${NAME} PUBLIC ${ARG_DEPS} ${ARG_LINK})
 endfunction()
 
+# Folders in which only one thread works. A ThreadSanitizer build leaves their tests out.
+set(MINIMAX_UNTHREADED cli io)
+if(NOT MINIMAX_SANITIZE MATCHES "thread")
+  set(MINIMAX_UNTHREADED "")
+endif()
+
+# What tests are compiled with besides. Their own code need not be fast, and its undefined behaviour is not what they
+# look for; compiling them is half of a build, and these take a third of that away.
+set(MINIMAX_TEST_OPTIONS -O1)
+if(MINIMAX_SANITIZE MATCHES "undefined")
+  list(APPEND MINIMAX_TEST_OPTIONS -fno-sanitize=undefined)
+endif()
+
 # minimax_test(FOLDER NAME... [DEPS folders] [LINK targets] [LABEL slow])
 # Each NAME.cpp becomes a program FOLDER_NAME and one ctest entry per TEST in it. Label: fast unless given.
 function(minimax_test FOLDER)
-  if(NOT MINIMAX_TESTS)
+  if(NOT MINIMAX_TESTS OR FOLDER IN_LIST MINIMAX_UNTHREADED)
     return()
   endif()
   cmake_parse_arguments(ARG "" "LABEL" "DEPS;LINK" ${ARGN})
@@ -33,6 +46,7 @@ function(minimax_test FOLDER)
     add_executable(${TARGET} ${NAME}.cpp)
     target_include_directories(${TARGET} PRIVATE ${PROJECT_SOURCE_DIR}/src)
     target_compile_definitions(${TARGET} PRIVATE MINIMAX_TESTDATA="${PROJECT_SOURCE_DIR}/testdata")
+    target_compile_options(${TARGET} PRIVATE ${MINIMAX_TEST_OPTIONS})
     if(TARGET mm_${FOLDER})
       target_link_libraries(${TARGET} PRIVATE mm_${FOLDER})
     endif()
@@ -63,7 +77,7 @@ endfunction()
 # minimax_fuzz(FOLDER NAME... [DEPS folders]): libFuzzer programs with LLVMFuzzerTestOneInput. Without MINIMAX_FUZZ each
 # is built with a small main that replays the files it is given, so that CI runs the corpus through every parser.
 function(minimax_fuzz FOLDER)
-  if(NOT MINIMAX_TESTS AND NOT MINIMAX_FUZZ)
+  if((NOT MINIMAX_TESTS AND NOT MINIMAX_FUZZ) OR FOLDER IN_LIST MINIMAX_UNTHREADED)
     return()
   endif()
   cmake_parse_arguments(ARG "" "" "DEPS;LINK" ${ARGN})
