@@ -9,16 +9,57 @@
 namespace minimax::cpu {
 namespace {
 
-/// About this many weight bytes make one thread's piece: large against the cost of handing it out, small enough that
-/// the threads end together.
-constexpr int64_t kPieceBytes = 256 * 1024;
-/// Outputs of a piece are a multiple of this, so that only the last piece has an odd tail for the register tiles.
-constexpr int64_t kPieceStep = 64;
+/// Outputs of a piece: multiples of 16, so that only the last piece has an odd tail for the register tiles.
+constexpr int64_t kPieceStep = 16;
+/// Enough that with many rows x is read from far away seldom (a cache block of the kernel), ...
+constexpr int64_t kPieceOutputs = 128;
+/// ... and with few rows memory is read in long streams: 393 KB pieces reach 76% of the bandwidth where 1.5 MB reach
+/// 77%.
+constexpr int64_t kPieceBytes = 1024 * 1024;
+/// But each thread should have some pieces to take, so that all end together.
+constexpr int64_t kPiecesPerThread = 8;
 
 struct Piece {
   const Product* product;
   int64_t begin, end;  // outputs
 };
+
+int64_t outputs_of_piece(const Tensor& weight, int64_t all_outputs, int threads) {
+  const int64_t row_bytes = std::max<int64_t>(1, weight.dim(1) * size_of(weight.dtype()));
+  const int64_t wanted = std::max(kPieceOutputs, kPieceBytes / row_bytes);
+  const int64_t fair = all_outputs / (threads * kPiecesPerThread);
+  return std::max(kPieceStep, std::min(wanted, fair) / kPieceStep * kPieceStep);
+}
+
+std::vector<Piece> cut(std::span<const Product> products, int threads) {
+  int64_t all_outputs = 0;
+  for (const Product& product : products) all_outputs += product.rows > 0 ? product.weight->dim(0) : 0;
+  std::vector<Piece> pieces;
+  for (const Product& product : products) {
+    if (product.rows == 0) continue;
+    const int64_t outputs = product.weight->dim(0), step = outputs_of_piece(*product.weight, all_outputs, threads);
+    for (int64_t o = 0; o < outputs; o += step) pieces.push_back({&product, o, std::min(o + step, outputs)});
+  }
+  return pieces;
+}
+
+/// x of each product rounded to bfloat16, where that precision is asked for and the processor computes with it; else
+/// undefined.
+std::vector<Tensor> round_values(const Context& ctx, std::span<const Product> products) {
+  std::vector<Tensor> rounded(products.size());
+  if (ctx.matmul_precision != MatmulPrecision::kBFloat16 || !kernels().has_bf16_dot) return rounded;
+  for (size_t p = 0; p < products.size(); ++p) {
+    const Product& product = products[p];
+    if (product.rows == 0 || product.weight->dtype() != DType::kBFloat16) continue;
+    const int64_t k = product.weight->dim(1);
+    rounded[p] = ctx.arena->empty({product.rows, k}, DType::kBFloat16);
+    auto* to = reinterpret_cast<uint16_t*>(rounded[p].raw());
+    ctx.threads->parallel_for(product.rows, 16, [&](int64_t begin, int64_t end) {
+      kernels().round_bf16(product.x + begin * k, (end - begin) * k, to + begin * k);
+    });
+  }
+  return rounded;
+}
 
 /// One for each thread that ever multiplies, for as long as the thread lives.
 void* scratch() {
@@ -33,20 +74,8 @@ void* scratch() {
 
 void multiply(const Context& ctx, std::span<const Product> products) {
   const Kernels& k = kernels();
-  std::vector<Piece> pieces;
-  std::vector<Tensor> rounded(products.size());  // bf16 activations, where that precision is asked for and there
-  for (size_t p = 0; p < products.size(); ++p) {
-    const Product& product = products[p];
-    if (product.rows == 0) continue;
-    const Tensor& w = *product.weight;
-    const int64_t row_bytes = std::max<int64_t>(1, w.dim(1) * size_of(w.dtype()));
-    const int64_t step = std::max(kPieceStep, kPieceBytes / row_bytes / kPieceStep * kPieceStep);
-    for (int64_t o = 0; o < w.dim(0); o += step) pieces.push_back({&product, o, std::min(o + step, w.dim(0))});
-    if (ctx.matmul_precision == MatmulPrecision::kBFloat16 && w.dtype() == DType::kBFloat16 && k.has_bf16_dot) {
-      rounded[p] = ctx.arena->empty({product.rows, w.dim(1)}, DType::kBFloat16);
-      k.round_bf16(product.x, product.rows * w.dim(1), reinterpret_cast<uint16_t*>(rounded[p].raw()));
-    }
-  }
+  const std::vector<Piece> pieces = cut(products, ctx.threads->size());
+  const std::vector<Tensor> rounded = round_values(ctx, products);
   ctx.threads->parallel_for(static_cast<int64_t>(pieces.size()), 1, [&](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; ++i) {
       const Product& product = *pieces[i].product;

@@ -60,6 +60,7 @@ class Product {
   using Weight = typename Kind::Weight;
   using Value = typename Kind::Value;
   using Vector = typename Kind::Vector;
+  static constexpr int64_t kStepBytes = Kind::kStep * (int64_t)sizeof(Weight);
 
   /// Outputs first, first + apart, ...; `count` of them, at most kTileOutputs.
   struct Tile {
@@ -73,7 +74,7 @@ class Product {
   }
 
   /// Reading the weights from memory takes the time. The outputs of a tile lie a quarter of all outputs apart: each of
-  /// its four streams then runs through memory without a jump, and what is prefetched beyond an output is the next one.
+  /// its four streams then runs through memory without a jump, and what lies beyond an output is the next one.
   void few_rows() const {
     const int64_t apart = ceil_div(args_.outputs, kTileOutputs);
     for (int64_t first = 0; first < apart; ++first) {
@@ -87,12 +88,18 @@ class Product {
     }
   }
 
+  /// The row tiles share the reads of the next stretch, so that memory and multiply-adds work side by side.
   void rows_of_tile(const Tile& tile, int64_t stretch) const {
-    const auto weights = stored<true>(tile, stretch, kept_);
+    const int64_t share = stretches_.size(stretch) * (int64_t)sizeof(Weight) / row_tiles_.parts();
+    auto weights = stored<true>(tile, stretch, kept_);
+    weights.reads = {reinterpret_cast<const char*>(weights.at + stretches_.size(stretch)),
+                     kStepBytes / row_tiles_.parts()};
     run<false>(weights, tile, stretch, 0);
-    KeptWeightsBetweenReads<Kind> kept{{kept_}, {}};
-    for (int o = 0; o < kTileOutputs; ++o) kept.next[o] = weights.outputs[o] + stretches_.size(stretch);
-    for (int64_t t = 1; t < row_tiles_.parts(); ++t) run<false>(kept, tile, stretch, t);
+    KeptWeightsAndReads<Kind> kept{{kept_}, weights.spread, weights.reads};
+    for (int64_t t = 1; t < row_tiles_.parts(); ++t) {
+      kept.reads.at += share;
+      run<false>(kept, tile, stretch, t);
+    }
   }
 
   /// The multiply-adds take the time: everything else hides behind them.
@@ -103,11 +110,13 @@ class Product {
       for (int64_t t = 0; t < row_tiles_.parts(); ++t)
         for (int64_t o = 0; o < tiles; ++o) {
           const Tile tile{first + o * kTileOutputs, 1, (int)least(kTileOutputs, outputs - o * kTileOutputs)};
-          const FetchAhead ahead = fetch_ahead(first, outputs, s, t, o);
+          Vector* kept = kept_ + o * vectors;
           if (t == 0)
-            run<true>(stored<true>(tile, s, kept_ + o * vectors), tile, s, t, ahead);
+            run<false>(stored<true>(tile, s, kept), tile, s, t);
+          else if (o + kTileRows < tiles && (row_tiles_.parts() - t) * tiles - o > outputs)
+            run<false>(KeptWeights<Kind>{kept}, tile, s, t);
           else
-            run<true>(KeptWeights<Kind>{kept_ + o * vectors}, tile, s, t, ahead);
+            run<true>(KeptWeights<Kind>{kept}, tile, s, t, fetch_ahead(first, outputs, s, t, o));
         }
     }
   }
@@ -115,10 +124,11 @@ class Product {
   template <bool kKeep>
   StoredWeights<Kind, kKeep> stored(const Tile& tile, int64_t stretch, Vector* kept) const {
     StoredWeights<Kind, kKeep> weights;
+    weights.at = w_ + tile.first * args_.k + stretches_.begin(stretch);
     for (int o = 0; o < kTileOutputs; ++o)  // a tile with fewer outputs computes its last one again and again
-      weights.outputs[o] =
-          w_ + (tile.first + least(o, tile.count - 1) * tile.apart) * args_.k + stretches_.begin(stretch);
+      weights.spread.bytes[o] = least(o, tile.count - 1) * tile.apart * args_.k * (int64_t)sizeof(Weight);
     weights.kept = kept;
+    weights.reads = {reinterpret_cast<const char*>(weights.at) + kAheadBytes, kStepBytes};
     return weights;
   }
 
@@ -144,7 +154,7 @@ class Product {
     const Weight* w = tiles_left > outputs ? w_ + first * args_.k + stretches_.begin(stretch)
                                            : w_ + (first + outputs - tiles_left) * args_.k + stretches_.begin(next);
     return {reinterpret_cast<const char*>(x + stretches_.begin(last_rows ? next : stretch)),
-            reinterpret_cast<const char*>(w), Kind::kStep * (int64_t)sizeof(Weight)};
+            reinterpret_cast<const char*>(w), kStepBytes};
   }
 
   const MatmulArgs& args_;
