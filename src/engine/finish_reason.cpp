@@ -18,6 +18,10 @@ std::string_view to_string(FinishReason reason) {
       return "cancelled";
     case FinishReason::kError:
       return "error";
+    case FinishReason::kDeadline:
+      return "deadline";
+    case FinishReason::kLoop:
+      return "loop";
   }
   return "unknown";
 }
@@ -41,6 +45,10 @@ std::string_view openai_name(FinishReason reason) {
       return "abort";
     case FinishReason::kError:
       return "error";
+    case FinishReason::kDeadline:
+      return "deadline";
+    case FinishReason::kLoop:
+      return "loop";
   }
   return "error";
 }

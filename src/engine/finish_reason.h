@@ -15,14 +15,17 @@ enum class FinishReason : uint8_t {
   kToolCalls,   ///< the turn ended with calls of tools
   kCancelled,   ///< whoever asked went away or pressed Ctrl-C
   kError,       ///< this request failed
+  kDeadline,    ///< the request's time was over
+  kLoop,        ///< the model had begun to repeat itself (engine::LoopGuard)
 };
 
-/// For logs and `--json`: none, stop_token, stop_string, length, tool_calls, cancelled, error.
+/// For logs and `--json`: none, stop_token, stop_string, length, tool_calls, cancelled, error, deadline,
+/// loop.
 std::string_view to_string(FinishReason reason);
 std::ostream& operator<<(std::ostream& out, FinishReason reason);
 
 /// As `finish_reason` of the OpenAI API: stop, length, tool_calls. What that API has no word for is spelled as vLLM
-/// does (abort, error). Empty for kNone, where the API has null.
+/// does (abort, error); deadline and loop are our own. Empty for kNone, where the API has null.
 std::string_view openai_name(FinishReason reason);
 
 }  // namespace minimax::engine
