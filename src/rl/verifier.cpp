@@ -1,0 +1,58 @@
+#include "rl/verifier.h"
+
+#include <chrono>
+
+#include "core/error.h"
+#include "rl/answer.h"
+#include "rl/tasks/task.h"
+
+namespace minimax::rl {
+namespace {
+
+bool think_required(const Problem& problem) {
+  const io::json::value* think = problem.verifier.params.if_contains("think");
+  return !think || !think->is_string() || think->as_string() != "optional";
+}
+
+Verdict check(const Problem& problem, std::string_view answer) {
+  if (const Task* task = find_task(problem.verifier.name)) {
+    try {
+      return task->check(problem.gold, answer);
+    } catch (const std::exception& error) {  // Boost.JSON's, for a member that is missing or of another type
+      throw Error(ErrorKind::kInvalidArgument,
+                  cat("problem ", problem.id, ": gold ", io::write_json(problem.gold), " is not what verifier \"",
+                      problem.verifier.name, "\" needs: ", error.what()));
+    }
+  }
+  throw Error(ErrorKind::kInvalidArgument,
+              cat("problem ", problem.id, ": verifier \"", problem.verifier.name, "\" does not exist"));
+}
+
+}  // namespace
+
+Score verify(const Problem& problem, const Attempt& attempt) {
+  const auto begin = std::chrono::steady_clock::now();
+  Score score;
+  score.score = 0;
+  score.verifier_version = problem.verifier.version;
+  const Answer answer = extract_answer(attempt.text, think_required(problem));
+  score.format_ok = answer.format_ok && attempt.finished;
+  score.extracted = answer.text;
+  if (!attempt.finished) {
+    score.why = "cut_off";
+  } else if (answer.text.empty()) {
+    score.why = answer.why.empty() ? "no_answer" : answer.why;
+  } else if (static_cast<int64_t>(answer.text.size()) > kMaxAnswer) {
+    score.extracted.resize(kMaxAnswer);
+    score.why = "too_long";
+  } else {
+    const Verdict verdict = check(problem, answer.text);
+    score.correct = verdict.correct;
+    score.why = verdict.correct && !score.format_ok ? answer.why : verdict.why;
+    if (score.correct && score.format_ok) score.score = 1;
+  }
+  score.ms = std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - begin).count();
+  return score;
+}
+
+}  // namespace minimax::rl
