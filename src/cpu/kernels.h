@@ -40,6 +40,16 @@ struct OuterArgs {
   bool accumulate = false;
 };
 
+/// One run of parameters of an AdamW step (train/adamw.h has the formula).
+struct AdamWArgs {
+  const float* gradient = nullptr;  ///< null: all zero
+  float *m = nullptr, *v = nullptr, *master = nullptr;
+  int64_t count = 0;
+  double rate = 0, beta1 = 0, beta2 = 0, eps = 0, decay = 0;
+  double gradient_scale = 1;                ///< the gradients are multiplied with it
+  double correction1 = 1, correction2 = 1;  ///< 1 / (1 - beta^step)
+};
+
 /// One head of one sequence: rows of a chunk-anchored lightning attention step (docs/model.md).
 /// The window holds k and v of the positions since the last commit; `filled` of its rows are there before the call.
 struct LightningArgs {
@@ -118,6 +128,9 @@ struct Kernels {
   void (*sigmoid_mul_backward)(const float* gate, const float* x, const float* dy, int64_t count, float* dgate,
                                float* dx);
   void (*exp_shifted)(const float* x, float shift, int64_t count, float* out);  ///< exp(x - shift)
+
+  void (*adamw)(const AdamWArgs&);                          ///< the same bits in every table
+  double (*sum_of_squares)(const float* x, int64_t count);  ///< the same bits in every table
 
   // What a ceiling is made of (cpu/ceilings.h). The returned number only keeps the work from being left out.
   float (*probe_fma)(int64_t flops);       ///< does at least `flops`, 2 a multiply-add, from registers

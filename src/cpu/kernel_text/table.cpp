@@ -41,6 +41,8 @@ const Kernels kTable = {
     .silu_mul_backward = silu_mul_backward,
     .sigmoid_mul_backward = sigmoid_mul_backward,
     .exp_shifted = exp_shifted,
+    .adamw = adamw,
+    .sum_of_squares = sum_of_squares,
     .probe_fma = probe_fma,
 #if defined(__AVX512BF16__)
     .probe_bf16_dot = probe_bf16_dot,

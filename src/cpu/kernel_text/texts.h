@@ -35,6 +35,9 @@ void silu_mul_backward(const float* gate, const float* up, const float* dy, int6
 void sigmoid_mul_backward(const float* gate, const float* x, const float* dy, int64_t count, float* dgate, float* dx);
 void exp_shifted(const float* x, float shift, int64_t count, float* out);
 
+void adamw(const AdamWArgs& args);
+double sum_of_squares(const float* x, int64_t count);
+
 float probe_fma(int64_t flops);
 #if defined(__AVX512BF16__)
 float probe_bf16_dot(int64_t flops);
