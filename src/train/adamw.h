@@ -2,10 +2,13 @@
 #pragma once
 
 #include <cstdint>
+#include <limits>
+#include <span>
 #include <vector>
 
 #include "core/context.h"
 #include "core/tape.h"
+#include "ops/optimizer.h"
 
 namespace minimax::train {
 
@@ -21,8 +24,9 @@ struct AdamWOptions {
 
 /// What a step did.
 struct StepReport {
-  double gradient_norm = 0;  ///< before clipping; NaN or infinite when the step was skipped
-  bool skipped = false;      ///< a gradient was not finite: nothing was changed
+  double gradient_norm = 0;  ///< before clipping; NaN or infinite when a gradient was
+  bool clipped = false;      ///< the norm was above max_norm
+  bool skipped = false;      ///< a gradient was not finite, or the norm above the limit: nothing was changed
 };
 
 /// Keeps float32 masters and moments of parameters whose working weights are F32 or BF16, and writes the rounded
@@ -32,28 +36,28 @@ class AdamW {
  public:
   explicit AdamW(AdamWOptions options = {}) : options_(options) {}
 
-  /// `weight`: F32 or BF16, written by step(); `decays`: weight decay applies (not to norms and embeddings).
+  /// `weight`: F32 or BF16, written by step(); `decays`: weight decay applies (not to norms and embeddings). `master`:
+  /// float32 values that the weight was rounded from; undefined: the weight's own (a float32 weight is its own master).
   /// Throws kInvalidArgument for other types.
-  void add(const Tensor& weight, bool decays);
+  void add(const Context& ctx, const Tensor& weight, bool decays, Tensor master = {});
 
   /// m = b1 m + (1-b1) g;  v = b2 v + (1-b2) g^2;  w -= rate (mh / (sqrt(vh) + eps) + decay w), with mh = m / (1 -
   /// b1^t) and vh = v / (1 - b2^t). A parameter without a gradient (an expert without tokens) has gradient 0.
-  StepReport step(const Context& ctx, const Gradients& gradients, double rate);
+  /// Nothing changes when the global norm is not finite or above `norm_limit`.
+  StepReport step(const Context& ctx, const Gradients& gradients, double rate,
+                  double norm_limit = std::numeric_limits<double>::infinity());
 
   int64_t steps() const { return steps_; }
+  /// In the order of add(); the gradients are undefined.
+  std::span<const ops::AdamWSlot> slots() const { return slots_; }
+  /// To go on from a checkpoint, whose masters and moments the caller has written into slots(): weights are rounded
+  /// from the masters by the next step.
+  void set_steps(int64_t steps) { steps_ = steps; }
+  AdamWOptions& options() { return options_; }
 
  private:
-  struct Slot {
-    Tensor weight;        // working copy
-    Tensor master, m, v;  // float32, same shape; master shares the bytes of a float32 weight
-    bool decays = false;
-  };
-
-  double norm(const Context& ctx, const Gradients& gradients) const;
-  void update(const Context& ctx, const Slot& slot, const Tensor* gradient, double rate, double scale) const;
-
   AdamWOptions options_;
-  std::vector<Slot> slots_;
+  std::vector<ops::AdamWSlot> slots_;
   int64_t steps_ = 0;
 };
 

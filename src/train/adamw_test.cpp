@@ -33,7 +33,7 @@ TEST_F(AdamWTest, TinyGradientsMoveTheirParameters) {
   for (const Case& c : {Case{1e-5f, 1}, {1e-10f, 1}, {1e-14f, .909}, {1e-16f, .0909}, {1e-18f, .001}}) {
     Tensor w = filled(3, 0.0f);
     AdamW optimizer({.max_norm = 0});
-    optimizer.add(w, false);
+    optimizer.add(ctx, w, false);
     Gradients d;
     d.add(w, filled(3, c.gradient));
     float before = 0;
@@ -53,7 +53,7 @@ TEST_F(AdamWTest, FollowsTheFormulaInDouble) {
   Tensor w = Tensor::empty({count}, DType::kFloat32);
   std::vector<double> expected, m(count, 0.0), v(count, 0.0);
   for (float& value : w.span<float>()) expected.push_back(value = static_cast<float>(rng.normal()));
-  optimizer.add(w, true);
+  optimizer.add(ctx, w, true);
   for (int step = 1; step <= 5; ++step) {
     Tensor g = Tensor::empty({count}, DType::kFloat32);
     double squares = 0;
@@ -80,7 +80,7 @@ TEST_F(AdamWTest, BFloat16WeightsFollowTheirMasters) {
   Tensor w = Tensor::empty({1}, DType::kBFloat16);
   w.data<bfloat16>()[0] = to_bfloat16(1.0f);
   AdamW optimizer({.max_norm = 0});
-  optimizer.add(w, false);
+  optimizer.add(ctx, w, false);
   Gradients d;
   d.add(w, filled(1, 1.0f));
   // Each step is a thirtieth of the spacing of bfloat16 below 1; without a master none of them would be seen.
@@ -91,8 +91,8 @@ TEST_F(AdamWTest, BFloat16WeightsFollowTheirMasters) {
 TEST_F(AdamWTest, SkipsStepsThatAreNotFinite) {
   Tensor w = filled(2, 1.0f), other = filled(2, 1.0f);
   AdamW optimizer;
-  optimizer.add(w, false);
-  optimizer.add(other, false);
+  optimizer.add(ctx, w, false);
+  optimizer.add(ctx, other, false);
   Gradients d;
   d.add(w, filled(2, 1.0f));
   d.add(other, filled(2, std::numeric_limits<float>::infinity()));
@@ -110,7 +110,7 @@ TEST_F(AdamWTest, SameBitsForAnyNumberOfThreads) {
     Tensor w = filled(70001, 0.5f), g = Tensor::empty({70001}, DType::kFloat32);
     for (float& value : g.span<float>()) value = static_cast<float>(rng.normal());
     AdamW optimizer;
-    optimizer.add(w, true);
+    optimizer.add(ctx, w, true);
     Gradients d;
     d.add(w, g);
     optimizer.step(own, d, 0.1);
@@ -121,7 +121,7 @@ TEST_F(AdamWTest, SameBitsForAnyNumberOfThreads) {
 
 TEST_F(AdamWTest, RefusesOtherTypes) {
   AdamW optimizer;
-  EXPECT_THROW(optimizer.add(Tensor::zeros({2}, DType::kFloat16), false), Error);
+  EXPECT_THROW(optimizer.add(ctx, Tensor::zeros({2}, DType::kFloat16), false), Error);
 }
 
 TEST(Schedule, WarmsUpAndDecays) {

@@ -32,6 +32,7 @@ enum class Normalizer : uint8_t {
   kGroup,   ///< 1 / (prompts * tokens of the prompt's samples): equation 4 of the report, taken literally
   kSample,  ///< 1 / (samples * tokens of the sample): GRPO
   kLength,  ///< 1 / (samples * max_tokens): Dr. GRPO
+  kMixed,   ///< token_share of kToken and the rest of kSample: a reading of the report's late length stages
 };
 
 /// With r = exp(log_prob - old_log_prob) and A the sample's advantage, a token's term is
@@ -47,13 +48,49 @@ struct PolicyLoss {
   double mask_high = std::numeric_limits<double>::infinity();
   double dual_clip = std::numeric_limits<double>::infinity();
   Normalizer normalizer = Normalizer::kToken;
-  int64_t max_tokens = 0;  ///< for Normalizer::kLength
+  int64_t max_tokens = 0;    ///< for Normalizer::kLength
+  double token_share = 0.5;  ///< for Normalizer::kMixed
 
   static PolicyLoss reinforce();
   static PolicyLoss cispo() { return {}; }
   static PolicyLoss dapo();
   static PolicyLoss grpo();
 };
+
+/// What the term of every token is multiplied with in the loss of an optimizer step: the normaliser and the mask in
+/// one. loss_mask: [tokens] 1 where the token was sampled; starts: [samples + 1], sample i owns tokens starts[i] ..
+/// starts[i + 1]; group_size samples of one prompt lie side by side. All samples of the step, for the normaliser is
+/// that of the step and not of what fits into one pass. -> [tokens], 0 where the mask is. Throws kInvalidArgument when
+/// the sizes do not fit.
+std::vector<double> token_weights(const PolicyLoss& loss, std::span<const double> loss_mask,
+                                  std::span<const int64_t> starts, int64_t group_size);
+
+/// What happened to the counted tokens (those with a weight), as sums that can be added over passes.
+struct PolicyCounts {
+  double tokens = 0;
+  double capped = 0;           ///< r > ratio_max
+  double capped_positive = 0;  ///< r > ratio_max and A > 0 (TRL's cispo_clip_ratio)
+  double masked_high = 0;      ///< M = 0 with A > 0
+  double masked_low = 0;       ///< M = 0 with A < 0 and r < 1 - mask_low
+  double region = 0;           ///< tokens that PPO's clipping at 0.2/0.28 would have dropped: whether CISPO matters
+  double ratio_sum = 0, ratio_max = 0;
+  double kl1_sum = 0;  ///< of old_log_prob - log_prob
+  double kl3_sum = 0;  ///< of r - 1 - log r
+
+  void add(const PolicyCounts& other);
+};
+
+/// The terms of some of a step's tokens.
+struct PolicyTerms {
+  double loss = 0;
+  std::vector<double> dlog_probs;  ///< [tokens] dL / dlog_prob
+  PolicyCounts counts;
+};
+
+/// Spans of the same tokens; `weights` by token_weights. log-ratios are clamped to +-20.
+PolicyTerms policy_terms(const PolicyLoss& loss, std::span<const double> log_probs,
+                         std::span<const double> old_log_probs, std::span<const double> advantages,
+                         std::span<const double> weights);
 
 /// Sampled tokens of one optimizer step; [tokens] each but the last two.
 struct PolicyBatch {
@@ -75,7 +112,7 @@ struct PolicyGradient {
   double masked_low = 0;       ///< M = 0 with A < 0 and r < 1 - mask_low
 };
 
-/// Loss and its gradient. log-ratios are clamped to +-20. All zero when no token counts.
+/// policy_terms of a whole step. All zero when no token counts.
 /// Throws kInvalidArgument when the sizes do not fit.
 PolicyGradient policy_gradient(const PolicyLoss& loss, const PolicyBatch& batch);
 

@@ -1,0 +1,162 @@
+#include "train/trainer.h"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+#include "model/parameters.h"
+#include "model/tensor_names.h"
+#include "ops/balance.h"
+#include "ops/gather.h"
+#include "ops/log_probs.h"
+#include "ops/optimizer.h"
+#include "ops/transfer.h"
+
+namespace minimax::train {
+namespace {
+
+constexpr size_t kRecentNorms = 50;
+
+Tensor to_bfloat16_tensor(const Tensor& x) {
+  const Tensor out = Tensor::empty(x.shape(), DType::kBFloat16);
+  std::transform(x.span<float>().begin(), x.span<float>().end(), out.data<bfloat16>(),
+                 [](float value) { return to_bfloat16(value); });
+  return out;
+}
+
+/// Norms and routers stay float32, as published.
+bool is_always_float32(const std::string& name, const Tensor& value) {
+  return value.rank() == 1 || name.ends_with("block_sparse_moe.gate.weight") || name.ends_with("coefficient.weight");
+}
+
+Tensor host_tensor(std::span<const int32_t> values) {
+  return Tensor::from(values, {static_cast<int64_t>(values.size())});
+}
+
+/// The rows' log-probs; with a tape when the context has one.
+Tensor forward(Context& ctx, const MiniMaxM1& model, const TrainBatch& batch) {
+  const Batch packed = batch.batch();
+  const Tensor hidden = model.hidden(ctx, packed, {});
+  return ops::log_probs(ctx, ops::gather_rows(ctx, hidden, packed.rows), model.lm_head, host_tensor(batch.targets));
+}
+
+std::vector<double> to_doubles(const Context& ctx, const Tensor& x) {
+  const Tensor host = ops::to_host(ctx, x);
+  return {host.span<float>().begin(), host.span<float>().end()};
+}
+
+PolicyTerms cross_entropy_terms(std::span<const double> log_probs, std::span<const double> weights) {
+  PolicyTerms terms;
+  for (size_t row = 0; row < weights.size(); ++row) {
+    terms.loss -= weights[row] * log_probs[row];
+    terms.dlog_probs.push_back(-weights[row]);
+  }
+  return terms;
+}
+
+void check_batch(const TrainBatch& batch) {
+  const size_t rows = batch.rows.size();
+  MM_CHECK(batch.targets.size() == rows && batch.weights.size() == rows, "batch: ", rows, " rows, ",
+           batch.targets.size(), " targets, ", batch.weights.size(), " weights");
+  MM_CHECK(batch.advantages.size() == batch.old_log_probs.size() &&
+               (batch.advantages.empty() || batch.advantages.size() == rows),
+           "batch: ", rows, " rows, ", batch.advantages.size(), " advantages, ", batch.old_log_probs.size(),
+           " old_log_probs");
+}
+
+}  // namespace
+
+TrainableModel make_trainable(const Context& ctx, const MiniMaxM1& source, DType working) {
+  MM_CHECK(working == DType::kFloat32 || working == DType::kBFloat16, "working weights are ", working,
+           ", expected F32 or BF16");
+  TrainableModel out{.model = source, .parameters = {}};
+  for_each_parameter(out.model, [&](const std::string& name, Tensor& value) {
+    const Tensor host = to_float32(value), master = ops::to_device(ctx, host);
+    const bool exact = working == DType::kFloat32 || is_always_float32(name, value);
+    value = exact ? master : ops::to_device(ctx, to_bfloat16_tensor(host));
+    out.parameters.push_back({name, value, master, value.rank() == 2 && name != kEmbeddingName});
+  });
+  return out;
+}
+
+PassReport run_pass(const Context& outer, const MiniMaxM1& model, const TrainBatch& batch, const PassOptions& options,
+                    double share, Gradients& gradients) {
+  check_batch(batch);
+  PassReport report{.tokens = batch.token_count(), .targets = static_cast<int64_t>(batch.rows.size())};
+  if (batch.rows.empty()) return report;
+  Tape tape;
+  const auto layers = static_cast<double>(model.layers.size());
+  BalanceLoss balance{.coefficient = static_cast<float>(options.balance * share / layers)};
+  Context ctx = outer;
+  ctx.tape = &tape;
+  ctx.checkpoint_layers = options.checkpoint_layers;
+  ctx.balance = options.balance > 0 ? &balance : nullptr;
+  const Tensor log_probs = forward(ctx, model, batch);
+  const std::vector<double> values = to_doubles(ctx, log_probs);
+  const PolicyTerms terms = batch.advantages.empty() ? cross_entropy_terms(values, batch.weights)
+                                                     : policy_terms(options.policy, values, batch.old_log_probs,
+                                                                    batch.advantages, batch.weights);
+  const std::vector<float> dlog_probs(terms.dlog_probs.begin(), terms.dlog_probs.end());
+  gradients.add(log_probs, ops::to_device(ctx, Tensor::from(std::span<const float>(dlog_probs), log_probs.shape())));
+  tape.backward(ctx, gradients);
+  report.loss = terms.loss;
+  report.policy = terms.counts;
+  report.balance = balance.layers > 0 ? share * balance.sum / static_cast<double>(balance.layers) : 0;
+  return report;
+}
+
+Trainer::Trainer(const Context& ctx, const TrainableModel& trainable, TrainerOptions options)
+    : ctx_(ctx), trainable_(trainable), options_(options), optimizer_(options.optimizer) {
+  ctx_.tape = nullptr;
+  for (const TrainedParameter& parameter : trainable.parameters)
+    optimizer_.add(ctx_, parameter.value, parameter.decays, parameter.master);
+}
+
+PassReport Trainer::accumulate(const TrainBatch& batch, double share) {
+  return run_pass(ctx_, model(), batch, options_.pass, share, gradients_);
+}
+
+double Trainer::norm_limit() const {
+  if (options_.skip_factor <= 0 || recent_norms_.size() < kRecentNorms) return std::numeric_limits<double>::infinity();
+  std::vector<double> sorted(recent_norms_.begin(), recent_norms_.end());
+  std::nth_element(sorted.begin(), sorted.begin() + sorted.size() / 2, sorted.end());
+  return options_.skip_factor * sorted[sorted.size() / 2];
+}
+
+StepReport Trainer::update(double rate) {
+  const StepReport report = optimizer_.step(ctx_, gradients_, rate, norm_limit());
+  if (std::isfinite(report.gradient_norm)) {
+    recent_norms_.push_back(report.gradient_norm);
+    if (recent_norms_.size() > kRecentNorms) recent_norms_.pop_front();
+  }
+  // Kept and zeroed: the next step needs them all again.
+  for (const ops::AdamWSlot& slot : optimizer_.slots())
+    if (const Tensor* gradient = gradients_.find(slot.weight)) ops::fill_zero(ctx_, *gradient);
+  return report;
+}
+
+StepMetrics Trainer::step(std::span<const TrainBatch> batches, double rate) {
+  int64_t tokens = 0;
+  for (const TrainBatch& batch : batches) tokens += batch.token_count();
+  StepMetrics metrics{.rate = rate};
+  for (const TrainBatch& batch : batches) {
+    const double share = static_cast<double>(batch.token_count()) / static_cast<double>(tokens);
+    const PassReport pass = accumulate(batch, share);
+    metrics.pass.loss += pass.loss;
+    metrics.pass.balance += pass.balance;
+    metrics.pass.tokens += pass.tokens;
+    metrics.pass.targets += pass.targets;
+    metrics.pass.policy.add(pass.policy);
+  }
+  metrics.optimizer = update(rate);
+  return metrics;
+}
+
+std::vector<double> Trainer::log_probs(const TrainBatch& batch) const {
+  check_batch(batch);
+  if (batch.rows.empty()) return {};
+  Context ctx = ctx_;
+  return to_doubles(ctx, forward(ctx, model(), batch));
+}
+
+}  // namespace minimax::train
