@@ -19,7 +19,7 @@ def verbs_of(text):
         raise SystemExit("man_page.py: the help text has no heading Verbs")
     verbs = []
     for line in block.group(1).splitlines():
-        if match := re.match(r"  (\S+) +(\S.*)", line):
+        if match := re.match(r"  (\S+(?: \S+)?)  +(\S.*)", line):
             verbs.append(match.groups())
         else:
             verbs[-1] = (verbs[-1][0], f"{verbs[-1][1]} {line.strip()}")
@@ -55,7 +55,7 @@ def main():
     for verb, _ in verbs:
         if verb == "help":
             continue
-        out += [f".SH MINIMAX {escape(verb.upper())}", ".nf", escape(help_of(program, verb).rstrip()), ".fi"]
+        out += [f".SH MINIMAX {escape(verb.upper())}", ".nf", escape(help_of(program, *verb.split()).rstrip()), ".fi"]
     out += [
         ".SH EXIT STATUS",
         ".TP", "0", "done",

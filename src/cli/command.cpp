@@ -37,6 +37,13 @@ std::vector<std::string> Command::verb_names() const {
   return names;
 }
 
+std::vector<const Command*> Command::verbs_under(const std::string& first) const {
+  std::vector<const Command*> found;
+  for (const Command& verb : verbs)
+    if (verb.name.starts_with(first + " ")) found.push_back(&verb);
+  return found;
+}
+
 Flag& Command::declare(const std::string& names, Flag flag) {
   for (size_t begin = 0; begin <= names.size();) {
     const size_t end = std::min(names.find(',', begin), names.size());

@@ -57,7 +57,7 @@ std::string choice_problem(const std::string& word, const std::vector<std::strin
 std::optional<bool> parse_bool(const std::string& word);
 
 struct Command {
-  std::string name;
+  std::string name;              ///< one word, or two: "train sft"
   std::string summary = {};      ///< one line
   std::string usage = {};        ///< after the name: "MODEL [PROMPT] [flags]"
   std::string description = {};  ///< paragraphs, or empty
@@ -73,6 +73,8 @@ struct Command {
 
   const Command* find_verb(const std::string& name) const;
   std::vector<std::string> verb_names() const;
+  /// The verbs whose first word is `first` and that have a second.
+  std::vector<const Command*> verbs_under(const std::string& first) const;
 
   /// Flags declared after this stand under this heading in the help.
   void group(const std::string& title) { current_group = title; }

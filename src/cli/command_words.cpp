@@ -2,6 +2,7 @@
 
 #include <CLI/CLI.hpp>
 #include <deque>
+#include <map>
 
 namespace minimax::cli {
 namespace {
@@ -46,8 +47,23 @@ CommandWords match_words(const Command& program, int argc, const char* const* ar
   Results results;
   CommandWords out;
   add_flags(app, program, results);
+  std::map<const CLI::App*, std::string> verbs;
+  std::map<std::string, CLI::App*> groups;  // by the first word of verbs of two
   for (const Command& verb : program.verbs) {
-    CLI::App& sub = *app.add_subcommand(verb.name);
+    CLI::App* parent = &app;
+    const size_t space = verb.name.find(' ');
+    if (space != std::string::npos) {
+      const std::string first = verb.name.substr(0, space);
+      CLI::App*& group = groups[first];
+      if (!group) {
+        group = app.add_subcommand(first)->require_subcommand(0, 1);
+        group->set_help_flag();
+        verbs[group] = first;
+      }
+      parent = group;
+    }
+    CLI::App& sub = *parent->add_subcommand(verb.name.substr(space == std::string::npos ? 0 : space + 1));
+    verbs[&sub] = verb.name;
     add_flags(sub, verb, results);
     if (!verb.arguments.empty()) sub.add_option("arguments", out.arguments);
   }
@@ -60,7 +76,9 @@ CommandWords match_words(const Command& program, int argc, const char* const* ar
   } catch (const CLI::ParseError& error) {
     out.problem = error.what();
   }
-  if (const auto verbs = app.get_subcommands(); !verbs.empty()) out.verb = verbs.front()->get_name();
+  const CLI::App* named = &app;
+  for (auto below = named->get_subcommands(); !below.empty(); below = named->get_subcommands()) named = below.front();
+  if (named != &app) out.verb = verbs[named];
   for (auto& [key, words] : results) {
     reveal(words);
     if (!words.empty()) out.flags[key] = std::move(words);

@@ -11,7 +11,7 @@
 namespace minimax::cli {
 
 struct CommandWords {
-  std::string verb;                                       ///< empty: none was named
+  std::string verb;  ///< empty: none was named; of verbs of two words perhaps the first alone
   std::map<std::string, std::vector<std::string>> flags;  ///< by key: the words of each; "true" for a bare switch
   std::vector<std::string> arguments;
   std::vector<std::string> unknown;  ///< what fits nowhere

@@ -47,14 +47,49 @@ std::string bash_action(ValueKind kind, const std::vector<std::string>& choices)
   }
 }
 
+// "train" of "train sft" and "train grad".
+std::vector<std::string> first_words_of_two(const Command& tree) {
+  std::vector<std::string> words;
+  for (const Command& verb : tree.verbs)
+    if (const size_t space = verb.name.find(' '); space != std::string::npos)
+      if (words.empty() || words.back() != verb.name.substr(0, space)) words.push_back(verb.name.substr(0, space));
+  return words;
+}
+
+std::vector<std::string> second_words(const Command& tree, const std::string& first) {
+  std::vector<std::string> words;
+  for (const Command* verb : tree.verbs_under(first)) words.push_back(verb->name.substr(first.size() + 1));
+  return words;
+}
+
+std::vector<std::string> first_words(const Command& tree) {
+  std::vector<std::string> words;
+  for (const Command& verb : tree.verbs)
+    if (verb.name.find(' ') == std::string::npos) words.push_back(verb.name);
+  for (const std::string& word : first_words_of_two(tree)) words.push_back(word);
+  return words;
+}
+
+// Verbs of two words are one with an underscore in the script's own variable.
+std::string groups_case(const Command& tree) {
+  std::string out;
+  for (const std::string& group : first_words_of_two(tree))
+    out += fmt::format(
+        "      {0}) verb={0}; ((at + 1 < COMP_CWORD)) && case ${{COMP_WORDS[at+1]}} in {1}) "
+        "verb={0}_${{COMP_WORDS[at+1]}} ;; esac; break ;;\n",
+        group, joined(second_words(tree, group), "|"));
+  return out;
+}
+
 std::string bash_script(const Command& tree) {
   std::string out =
       "# bash completion of minimax: eval \"$(minimax completion bash)\"\n"
       "_minimax() {\n"
       "  local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD-1]} verb= at\n"
       "  for ((at = 1; at < COMP_CWORD; ++at)); do\n"
-      "    case ${COMP_WORDS[at]} in " +
-      joined(tree.verb_names(), "|") + ") verb=${COMP_WORDS[at]}; break ;; esac\n  done\n  case $verb in\n";
+      "    case ${COMP_WORDS[at]} in\n" +
+      groups_case(tree) + "      " + joined(first_words(tree), "|") +
+      ") verb=${COMP_WORDS[at]}; break ;;\n    esac\n  done\n  case $verb in\n";
   const auto branch = [&](const std::string& name, const Command& command, const std::string& words) {
     out += fmt::format("    {})\n      case $before in\n", name);
     for (const Flag& flag : command.flags)
@@ -66,10 +101,13 @@ std::string bash_script(const Command& tree) {
         "      else mapfile -t COMPREPLY < <({}); fi ;;\n",
         joined(flags_of(command)), words);
   };
-  branch("''", tree, fmt::format("compgen -W '{}' -- \"$word\"", joined(tree.verb_names())));
+  branch("''", tree, fmt::format("compgen -W '{}' -- \"$word\"", joined(first_words(tree))));
+  for (const std::string& group : first_words_of_two(tree))
+    branch(group, Command{.name = group},
+           fmt::format("compgen -W '{}' -- \"$word\"", joined(second_words(tree, group))));
   for (const Command& verb : tree.verbs) {
     const Argument* first = verb.arguments.empty() ? nullptr : &verb.arguments.front();
-    branch(verb.name, verb, first ? bash_action(first->kind, first->choices) : "true");
+    branch(replaced(verb.name, " ", "_"), verb, first ? bash_action(first->kind, first->choices) : "true");
   }
   return out + "  esac\n}\ncomplete -o filenames -F _minimax minimax\n";
 }
@@ -96,11 +134,21 @@ std::string zsh_script(const Command& tree) {
   std::string out =
       "#compdef minimax\n# zsh completion of minimax: source <(minimax completion zsh)\n_minimax() {\n"
       "  local -a verbs=(\n";
-  for (const Command& verb : tree.verbs) out += "    " + single_quoted(verb.name + ":" + escaped(verb.summary)) + "\n";
+  for (const Command& verb : tree.verbs)
+    if (verb.name.find(' ') == std::string::npos)
+      out += "    " + single_quoted(verb.name + ":" + escaped(verb.summary)) + "\n";
+  for (const std::string& group : first_words_of_two(tree))
+    out += "    " + single_quoted(group + ":" + joined(second_words(tree, group), ", ")) + "\n";
   out += "  )\n  local context state line\n  _arguments -C" + specs(tree) +
          " \\\n        '1:verb:->verb' '*::word:->words'\n  case $state in\n    verb) _describe verb verbs ;;\n"
          "    words) case $line[1] in\n";
+  for (const std::string& group : first_words_of_two(tree)) {
+    std::string all;
+    for (const Command* verb : tree.verbs_under(group)) all += specs(*verb);
+    out += fmt::format("      {}) _arguments '1:what:({})'{} ;;\n", group, joined(second_words(tree, group)), all);
+  }
   for (const Command& verb : tree.verbs) {
+    if (verb.name.find(' ') != std::string::npos) continue;
     out += fmt::format("      {}) _arguments{}", verb.name, specs(verb));
     for (const Argument& argument : verb.arguments) {
       if (argument.kind == ValueKind::kFolder) out += " \\\n        '1:folder:_files -/'";
@@ -136,11 +184,20 @@ std::string fish_script(const Command& tree) {
     }
   };
   for (const Command& verb : tree.verbs)
-    out += fmt::format("complete -c minimax -n __fish_use_subcommand -a {} -d {}\n", verb.name,
-                       single_quoted(verb.summary));
+    if (verb.name.find(' ') == std::string::npos)
+      out += fmt::format("complete -c minimax -n __fish_use_subcommand -a {} -d {}\n", verb.name,
+                         single_quoted(verb.summary));
+  for (const std::string& group : first_words_of_two(tree)) {
+    out += fmt::format("complete -c minimax -n __fish_use_subcommand -a {}\n", group);
+    for (const Command* verb : tree.verbs_under(group))
+      out +=
+          fmt::format("complete -c minimax -n {} -a {} -d {}\n", single_quoted("__fish_seen_subcommand_from " + group),
+                      verb->name.substr(group.size() + 1), single_quoted(verb->summary));
+  }
   options(tree, "__fish_use_subcommand");
   for (const Command& verb : tree.verbs) {
-    const std::string condition = "__fish_seen_subcommand_from " + verb.name;
+    const std::string condition =
+        "__fish_seen_subcommand_from " + replaced(verb.name, " ", "; and __fish_seen_subcommand_from ");
     if (!verb.arguments.empty()) {
       const Argument& first = verb.arguments.front();
       const std::string words =

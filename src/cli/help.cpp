@@ -114,6 +114,19 @@ std::string help_text(const Command& command, const Terminal& terminal) {
   return out;
 }
 
+namespace {
+
+// `minimax help train`: what there is to train.
+std::string group_help_text(const std::string& first, const std::vector<const Command*>& verbs,
+                            const Terminal& terminal) {
+  std::vector<std::pair<std::string, std::string>> rows;
+  for (const Command* verb : verbs) rows.emplace_back(verb->name, verb->summary);
+  return terminal.out_styled(Style::kBold, "Usage") + "\n  minimax " + first + " WHAT [flags]\n\n" +
+         two_columns(rows, std::min(terminal.width(), 100)) + "\nminimax " + first + " WHAT --help says more.\n";
+}
+
+}  // namespace
+
 Command define_help() {
   return {.name = "help",
           .summary = "say what the program or a verb does",
@@ -121,12 +134,16 @@ Command define_help() {
           .arguments = {{"VERB", "which one"}},
           .examples = {{"minimax help run"}},
           .run = [](Command& self, Session& session) {
-            const Command* about = &session.program;
-            for (const std::string& word : self.words) {
-              about = session.program.find_verb(word);
-              if (about) continue;
-              const std::string guess = nearest(word, session.program.verb_names());
-              throw UsageError(fmt::format("unknown verb \"{}\"{}", word,
+            std::string verb;
+            for (const std::string& word : self.words) verb += (verb.empty() ? "" : " ") + word;
+            const Command* about = verb.empty() ? &session.program : session.program.find_verb(verb);
+            if (const auto group = session.program.verbs_under(verb); !about && !group.empty()) {
+              session.terminal.print(group_help_text(verb, group, session.terminal));
+              return 0;
+            }
+            if (!about) {
+              const std::string guess = nearest(verb, session.program.verb_names());
+              throw UsageError(fmt::format("unknown verb \"{}\"{}", verb,
                                            guess.empty() ? "" : fmt::format("; did you mean {}?", guess)));
             }
             session.terminal.print(help_text(*about, session.terminal));

@@ -113,6 +113,14 @@ struct BenchOptions {
   bool json = false;
 };
 
+struct TrainGradOptions {
+  ModelOptions model;
+  std::string io_file, out_file;
+  std::string loss = "ce";
+  bool checkpoint_layers = false;
+  bool json = false;
+};
+
 struct DoctorOptions {
   bool json = false;
 };

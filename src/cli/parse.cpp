@@ -46,11 +46,26 @@ Command& show_help(Command& program, const std::string& verb) {
   return help;
 }
 
+// The first word of verbs of two, and nothing behind it that is one's second.
+Command& first_word_alone(Command& program, const CommandWords& given) {
+  std::vector<std::string> seconds;
+  for (const Command* verb : program.verbs_under(given.verb))
+    seconds.push_back(verb->name.substr(given.verb.size() + 1));
+  const std::string word = given.unknown.empty() ? "" : given.unknown.front();
+  if (word == "--help" || word == "-h") return show_help(program, given.verb);
+  std::string list;
+  for (const std::string& second : seconds) list += (list.empty() ? "" : ", ") + second;
+  if (word.empty()) throw UsageError(fmt::format("{}: say what: {}", given.verb, list), given.verb);
+  throw UsageError(fmt::format("{}: \"{}\" is not one of {}{}", given.verb, word, list, did_you_mean(word, seconds)),
+                   given.verb);
+}
+
 }  // namespace
 
 Command& parse_command_line(Command& program, GlobalOptions& global, int argc, const char* const* argv) {
   CommandWords given = match_words(program, argc, argv);
   if (given.has("help")) return show_help(program, given.verb);
+  if (!given.verb.empty() && !program.find_verb(given.verb)) return first_word_alone(program, given);
   if (!given.unknown.empty()) throw unknown_word(program, given);
   if (!given.problem.empty()) throw UsageError(given.problem, given.verb);
   if (given.has("version")) return const_cast<Command&>(*program.find_verb("version"));

@@ -114,6 +114,17 @@ Settings::Settings(const std::string& file, const Command& tree) {
     const toml::table* table = node.as_table();
     if (!table) continue;
     const Command* verb = tree.find_verb(std::string(name.str()));
+    if (const auto under = tree.verbs_under(std::string(name.str())); !verb && !under.empty()) {
+      // [train.sft]
+      for (const auto& [second, inner] : *table) {
+        const Command* two = tree.find_verb(fmt::format("{} {}", name.str(), second.str()));
+        if (!two || !inner.is_table())
+          throw UsageError(
+              fmt::format("{}: [{}.{}] is not a verb", line_of(file_, second.source()), name.str(), second.str()));
+        read_table(two->name, *inner.as_table(), keys_of(*two));
+      }
+      continue;
+    }
     if (!verb) {
       const std::string guess = nearest(name.str(), verb_names);
       throw UsageError(fmt::format("{}: [{}] is not a verb{}", line_of(file_, name.source()), name.str(),
