@@ -109,9 +109,9 @@ class Engine {
   /// Tokens of prompt and answer that a single request can have: the context, or what the memory budget holds.
   int64_t max_tokens() const;
 
-  /// Runs `change`, which may write the model's weights, between two steps on the thread that runs them; then counts
-  /// the version up and forgets cached prefixes. Sequences under way go on: with `recompute`, from states that the new
-  /// weights make again; without, with those they have. Returns when done; with no thread running, at once.
+  /// Runs `change`, which may write the model's weights, between two steps, on the caller's thread; then counts the
+  /// version up and forgets cached prefixes. Sequences under way go on: with `recompute`, from states that the new
+  /// weights make again; without, with those they have. Not from a Listener; nor are the functions below.
   void update_weights(const std::function<void()>& change, bool recompute);
   int64_t weights_version() const;
 

@@ -52,7 +52,25 @@ std::vector<TokenLogProb> most_probable(std::span<const float> logits, double lo
   return heap;
 }
 
+cpu::LogitsSummary checked_summary(std::span<const float> logits) {
+  const cpu::LogitsSummary summary = cpu::summarize(logits);
+  MM_CHECK_KIND(kInternal, summary.not_a_logit < 0, "the model's logit of token id ", summary.not_a_logit, " is ",
+                logits[summary.not_a_logit], ", expected a finite number or -inf");
+  MM_CHECK_KIND(kInternal, summary.max > kMinusInfinity, "the model's logits are all -inf");
+  return summary;
+}
+
+Sampled report(std::span<const float> logits, float max, int32_t id, int64_t top) {
+  const double log_sum = cpu::log_sum_exp(logits, max);
+  return {id, static_cast<float>(logits[id] - log_sum), most_probable(logits, log_sum, top)};
+}
+
 }  // namespace
+
+Sampled score_token(std::span<const float> logits, int32_t id, int64_t top) {
+  check_id("token id", id, static_cast<int64_t>(logits.size()));
+  return report(logits, checked_summary(logits).max, id, top);
+}
 
 Sampler::Sampler(SamplingParams params, int64_t vocab, std::span<const int32_t> prompt, std::span<const int32_t> banned)
     : params_(std::move(params)), vocab_(vocab), banned_(banned.begin(), banned.end()) {
@@ -105,10 +123,7 @@ Sampled Sampler::sample(std::span<const float> logits, SamplerScratch& scratch,
   MM_CHECK(static_cast<int64_t>(logits.size()) == vocab_, "sampler got ", logits.size(), " logits, expected ", vocab_);
   MM_CHECK(allowed.empty() || static_cast<int64_t>(allowed.size()) == (vocab_ + 63) / 64, "mask of allowed ids has ",
            allowed.size(), " words, expected ", (vocab_ + 63) / 64);
-  const cpu::LogitsSummary raw = cpu::summarize(logits);
-  MM_CHECK_KIND(kInternal, raw.not_a_logit < 0, "the model's logit of token id ", raw.not_a_logit, " is ",
-                logits[raw.not_a_logit], ", expected a finite number or -inf");
-  MM_CHECK_KIND(kInternal, raw.max > kMinusInfinity, "the model's logits are all -inf");
+  const cpu::LogitsSummary raw = checked_summary(logits);
 
   cpu::LogitsSummary changed = raw;
   std::span<const float> current = logits;
@@ -121,13 +136,9 @@ Sampled Sampler::sample(std::span<const float> logits, SamplerScratch& scratch,
                   " ids are banned");
   }
 
-  Sampled out;
   const bool greedy = params_.temperature == 0 || params_.top_k == 1;
-  out.id = static_cast<int32_t>(greedy ? changed.argmax : choose(current, changed.max, scratch));
-  const double log_sum = cpu::log_sum_exp(logits, raw.max);
-  out.log_prob = static_cast<float>(logits[out.id] - log_sum);
-  out.top = most_probable(logits, log_sum, params_.top_logprobs);
-  return out;
+  const auto id = static_cast<int32_t>(greedy ? changed.argmax : choose(current, changed.max, scratch));
+  return report(logits, raw.max, id, params_.top_logprobs);
 }
 
 }  // namespace minimax::engine

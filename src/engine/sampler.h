@@ -27,6 +27,10 @@ struct Sampled {
   std::vector<TokenLogProb> top;
 };
 
+/// What there is to report of a token that was not sampled: one of a prompt, or one that had to come. `top`: as many of
+/// the most probable ids are reported with it. Throws as Sampler::sample does.
+Sampled score_token(std::span<const float> logits, int32_t id, int64_t top);
+
 /// Buffers of about 8 bytes for each id of the vocabulary; one serves any number of samplers, one at a time.
 struct SamplerScratch {
   std::vector<float> logits;         ///< [vocab], after penalties, bias and bans

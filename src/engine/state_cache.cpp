@@ -1,14 +1,12 @@
 #include "engine/state_cache.h"
 
 #include <algorithm>
+#include <cassert>
 #include <cstring>
+#include <limits>
 
 namespace minimax::engine {
 namespace {
-
-int64_t pages_for(int64_t tokens) {
-  return (tokens + kChunk - 1) / kChunk;
-}
 
 void copy_row(const Tensor& from, int64_t from_row, const Tensor& to, int64_t to_row) {
   const Tensor source = from.rows(from_row, from_row + 1), target = to.rows(to_row, to_row + 1);
@@ -20,6 +18,18 @@ Tensor one_row_like(const Tensor& x) {
   return Tensor::empty({1, x.dim(1), x.dim(2), x.dim(3)}, DType::kFloat32);
 }
 
+/// Rows that no position fills hold whatever was there before, perhaps another user's: they must not leave the cache.
+/// transposed: [1, heads, head_dim, kChunk], positions fastest; else [1, heads, kChunk, head_dim].
+void clear_unfilled(const Tensor& x, int64_t filled, bool transposed) {
+  const int64_t head_dim = transposed ? x.dim(2) : x.dim(3);
+  const int64_t runs = transposed ? x.dim(1) * head_dim : x.dim(1);
+  const int64_t row = transposed ? 1 : head_dim;
+  for (int64_t run = 0; run < runs; ++run) {
+    float* first = x.data<float>() + run * kChunk * row;
+    std::fill(first + filled * row, first + kChunk * row, 0.0f);
+  }
+}
+
 int64_t count(const ModelConfig& config, LayerKind kind) {
   return std::count(config.layer_kind.begin(), config.layer_kind.end(), kind);
 }
@@ -27,61 +37,118 @@ int64_t count(const ModelConfig& config, LayerKind kind) {
 }  // namespace
 
 StateCache::StateCache(const ModelConfig& config, int64_t max_tokens, int64_t max_seqs)
-    : pages_(pages_for(max_tokens) + max_seqs - 1) {
+    : StateCache(config, -1, pages_for(max_tokens) + max_seqs - 1, max_seqs) {
   MM_CHECK(max_tokens >= 1 && max_seqs >= 1, "cache for ", max_tokens, " tokens in ", max_seqs, " sequences");
+}
+
+StateCache::StateCache(const ModelConfig& config, Limits limits)
+    : StateCache(config, limits.bytes, -1, limits.max_seqs) {
+  MM_CHECK(limits.max_seqs >= 1, "cache for ", limits.max_seqs, " sequences");
+}
+
+/// `bytes` or `pages` is negative: what the other one means.
+StateCache::StateCache(const ModelConfig& config, int64_t bytes, int64_t pages, int64_t slots)
+    // A model without softmax layers has pages of nothing; they count a little, so that there is an end to them.
+    : page_bytes_(std::max<int64_t>(kv_bytes_per_token(config), 16) * kChunk),
+      slot_bytes_(state_bytes_per_sequence(config)),
+      state_bytes_(count(config, LayerKind::kLightning) * config.attention_dim() * config.head_dim *
+                   size_of(DType::kFloat32)),
+      budget_(0) {
+  slots = std::max<int64_t>(slots, 0);
+  pages_ = pages >= 0 ? pages : std::clamp<int64_t>(bytes / page_bytes_, 0, std::numeric_limits<int32_t>::max());
+  slots_ = slots;
+  budget_ = MemoryBudget(bytes >= 0 ? bytes : pages_ * page_bytes_ + slots_ * slot_bytes_);
   for (const LayerKind kind : config.layer_kind) {
     LayerCache& layer = layers_.emplace_back();
     if (kind == LayerKind::kSoftmax) {
       layer.kv.k = Tensor::empty({pages_, config.kv_heads, config.head_dim, kChunk}, DType::kFloat32);
       layer.kv.v = Tensor::empty({pages_, config.kv_heads, kChunk, config.head_dim}, DType::kFloat32);
     } else {
-      layer.lightning.state =
-          Tensor::empty({max_seqs, config.heads, config.head_dim, config.head_dim}, DType::kFloat32);
-      layer.lightning.k_window = Tensor::empty({max_seqs, config.heads, config.head_dim, kChunk}, DType::kFloat32);
-      layer.lightning.v_window = Tensor::empty({max_seqs, config.heads, kChunk, config.head_dim}, DType::kFloat32);
+      layer.lightning.state = Tensor::empty({slots_, config.heads, config.head_dim, config.head_dim}, DType::kFloat32);
+      layer.lightning.k_window = Tensor::empty({slots_, config.heads, config.head_dim, kChunk}, DType::kFloat32);
+      layer.lightning.v_window = Tensor::empty({slots_, config.heads, kChunk, config.head_dim}, DType::kFloat32);
     }
   }
+  references_.resize(static_cast<size_t>(pages_));
   for (int64_t page = pages_; page-- > 0;) free_pages_.push_back(static_cast<int32_t>(page));
-  for (int64_t slot = max_seqs; slot-- > 0;) free_slots_.push_back(static_cast<int32_t>(slot));
+  for (int64_t slot = slots_; slot-- > 0;) free_slots_.push_back(static_cast<int32_t>(slot));
+}
+
+int64_t StateCache::free_pages() const {
+  return std::min(static_cast<int64_t>(free_pages_.size()), std::max<int64_t>(budget_.free(), 0) / page_bytes_);
+}
+
+int64_t StateCache::free_slots() const {
+  const auto left = static_cast<int64_t>(free_slots_.size());
+  return slot_bytes_ == 0 ? left : std::min(left, std::max<int64_t>(budget_.free(), 0) / slot_bytes_);
 }
 
 Sequence StateCache::open() {
   MM_CHECK_KIND(kOutOfMemory, !free_slots_.empty(), "all sequence slots of the cache are taken");
+  MM_CHECK_KIND(kOutOfMemory, budget_.fits(slot_bytes_), "the cache has ", budget_.free(),
+                " bytes free, the lightning states of a sequence need ", slot_bytes_);
   Sequence sequence;
   sequence.slot = free_slots_.back();
   free_slots_.pop_back();
+  budget_.take(slot_bytes_);
   return sequence;  // its slot is zeroed by the model when position 0 comes
+}
+
+int32_t StateCache::take_page() {
+  const int32_t page = free_pages_.back();
+  free_pages_.pop_back();
+  references_[static_cast<size_t>(page)] = 1;
+  budget_.take(page_bytes_);
+  return page;
+}
+
+void StateCache::release(int32_t page) {
+  if (--references_[static_cast<size_t>(page)] > 0) return;
+  free_pages_.push_back(page);
+  budget_.give_back(page_bytes_);
 }
 
 void StateCache::reserve(Sequence& sequence, int64_t length) {
   const int64_t missing = pages_for(length) - static_cast<int64_t>(sequence.pages.size());
   MM_CHECK_KIND(kOutOfMemory, missing <= free_pages(), "the cache has ", free_pages() * kChunk,
                 " tokens free, a sequence of ", length, " tokens needs ", missing * kChunk, " more");
-  for (int64_t page = 0; page < missing; ++page) {
-    sequence.pages.push_back(free_pages_.back());
-    free_pages_.pop_back();
-  }
+  for (int64_t page = 0; page < missing; ++page) sequence.pages.push_back(take_page());
+}
+
+void StateCache::close_slot(Sequence& sequence) {
+  if (sequence.slot < 0) return;
+  free_slots_.push_back(sequence.slot);
+  budget_.give_back(slot_bytes_);
+  sequence.slot = -1;
 }
 
 void StateCache::close(Sequence& sequence) {
-  if (sequence.slot >= 0) free_slots_.push_back(sequence.slot);
-  free_pages_.insert(free_pages_.end(), sequence.pages.rbegin(), sequence.pages.rend());
+  close_slot(sequence);
+  while (!sequence.pages.empty()) {
+    release(sequence.pages.back());
+    sequence.pages.pop_back();
+  }
   sequence = Sequence();
 }
 
 StateMark StateCache::mark(const Sequence& sequence) const {
   StateMark mark{sequence.length, {}};
+  const int64_t filled = sequence.length % kChunk;
   for (const LayerCache& layer : layers_) {
     LightningSlots& copy = mark.layers.emplace_back();
     const LightningSlots& from = layer.lightning;
     if (!from.state.defined()) continue;
     copy.state = one_row_like(from.state);
     copy_row(from.state, sequence.slot, copy.state, 0);
-    if (sequence.length % kChunk == 0) continue;
+    // Before the first commit nothing reads the state, and nothing has written it either.
+    if (sequence.length == 0) std::fill_n(copy.state.data<float>(), copy.state.elements(), 0.0f);
+    if (filled == 0) continue;
     copy.k_window = one_row_like(from.k_window);
     copy.v_window = one_row_like(from.v_window);
     copy_row(from.k_window, sequence.slot, copy.k_window, 0);
     copy_row(from.v_window, sequence.slot, copy.v_window, 0);
+    clear_unfilled(copy.k_window, filled, true);
+    clear_unfilled(copy.v_window, filled, false);
   }
   return mark;
 }
@@ -106,29 +173,66 @@ void StateCache::rewind(Sequence& sequence, const StateMark& mark) {
   load_slot(sequence.slot, mark);
   sequence.length = mark.length;
   while (static_cast<int64_t>(sequence.pages.size()) > pages_for(mark.length)) {
-    free_pages_.push_back(sequence.pages.back());
+    release(sequence.pages.back());
     sequence.pages.pop_back();
   }
 }
 
+void StateCache::copy_page(int32_t from, int32_t to) {
+  for (const LayerCache& layer : layers_) {
+    if (!layer.kv.k.defined()) continue;
+    copy_row(layer.kv.k, from, layer.kv.k, to);
+    copy_row(layer.kv.v, from, layer.kv.v, to);
+  }
+}
+
+Sequence StateCache::resume(const StateMark& mark, std::span<const int32_t> pages) {
+  const int64_t full = mark.length / kChunk;
+  assert(static_cast<int64_t>(pages.size()) >= pages_for(mark.length));
+  Sequence sequence = open();
+  try {
+    load_slot(sequence.slot, mark);
+    for (int64_t page = 0; page < full; ++page) {
+      retain(pages[static_cast<size_t>(page)]);
+      sequence.pages.push_back(pages[static_cast<size_t>(page)]);
+    }
+    reserve(sequence, mark.length);
+    if (mark.length % kChunk != 0) copy_page(pages[static_cast<size_t>(full)], sequence.pages.back());
+  } catch (...) {
+    close(sequence);
+    throw;
+  }
+  sequence.length = mark.length;
+  return sequence;
+}
+
 Snapshot StateCache::save(const Sequence& sequence) const {
-  Snapshot snapshot{mark(sequence), {}};
-  const int64_t pages = pages_for(sequence.length);
+  return save(mark(sequence), sequence.pages);
+}
+
+Snapshot StateCache::save(const StateMark& mark, std::span<const int32_t> pages) const {
+  Snapshot snapshot{mark, {}};
+  const int64_t count = pages_for(mark.length), filled = mark.length % kChunk;
   for (const LayerCache& layer : layers_) {
     KvPages& copy = snapshot.pages.emplace_back();
     if (!layer.kv.k.defined()) continue;
     const Tensor& k = layer.kv.k;
-    copy.k = Tensor::empty({pages, k.dim(1), k.dim(2), k.dim(3)}, DType::kFloat32);
-    copy.v = Tensor::empty({pages, k.dim(1), k.dim(3), k.dim(2)}, DType::kFloat32);
-    for (int64_t page = 0; page < pages; ++page) {
-      copy_row(layer.kv.k, sequence.pages[page], copy.k, page);
-      copy_row(layer.kv.v, sequence.pages[page], copy.v, page);
+    copy.k = Tensor::empty({count, k.dim(1), k.dim(2), k.dim(3)}, DType::kFloat32);
+    copy.v = Tensor::empty({count, k.dim(1), k.dim(3), k.dim(2)}, DType::kFloat32);
+    for (int64_t page = 0; page < count; ++page) {
+      copy_row(layer.kv.k, pages[static_cast<size_t>(page)], copy.k, page);
+      copy_row(layer.kv.v, pages[static_cast<size_t>(page)], copy.v, page);
     }
+    if (filled == 0) continue;
+    clear_unfilled(copy.k.rows(count - 1, count), filled, true);
+    clear_unfilled(copy.v.rows(count - 1, count), filled, false);
   }
   return snapshot;
 }
 
 Sequence StateCache::restore(const Snapshot& snapshot) {
+  MM_CHECK(snapshot.pages.size() == layers_.size(), "snapshot has pages of ", snapshot.pages.size(),
+           " layers, this model ", layers_.size());
   Sequence sequence = open();
   try {
     reserve(sequence, snapshot.state.length);

@@ -5,23 +5,26 @@
 #include <span>
 #include <vector>
 
+#include "engine/memory_budget.h"
 #include "model/config.h"
 #include "ops/batch.h"
 
 namespace minimax::engine {
 
-/// One sequence's place in the caches. Made by StateCache::open, given back by close.
+/// One sequence's place in the caches. Made by StateCache::open, given back by close. A full page may be shared with
+/// others; the last, partly filled one is written by this sequence alone.
 struct Sequence {
   int32_t slot = -1;           ///< lightning state slot
-  std::vector<int32_t> pages;  ///< page i holds positions 64 i .. 64 i + 63
+  std::vector<int32_t> pages;  ///< page i holds positions 64 i .. 64 i + 63; one reference each
   int64_t length = 0;          ///< tokens that went through the model
 };
 
 /// A copy of what a sequence's lightning layers hold at one length. KV pages are only ever appended to, so a mark is
-/// enough to take the same sequence back there.
+/// enough to take the same sequence back there, and with the pages up to its length another one can go on from there.
 struct StateMark {
   int64_t length = 0;
-  std::vector<LightningSlots> layers;  ///< one slot each; windows are left out when length is a multiple of kChunk
+  /// One slot each. Windows are left out when length is a multiple of kChunk; rows past length % kChunk are zero.
+  std::vector<LightningSlots> layers;
 };
 
 /// A whole sequence, independent of the cache it was taken from.
@@ -30,45 +33,81 @@ struct Snapshot {
   std::vector<KvPages> pages;  ///< of each layer: [pages of the sequence, ...]; undefined for lightning layers
 };
 
-/// Memory is taken from the system as pages are first written, not when the cache is made. Not thread-safe.
+/// Pages and slots are counted against one budget, beside what others take from it (budget()). Memory is taken from the
+/// system as pages are first written, not when the cache is made. Not thread-safe.
 class StateCache {
  public:
   /// Room for `max_seqs` sequences with `max_tokens` tokens in all, each sequence rounded up to a page of kChunk.
   StateCache(const ModelConfig& config, int64_t max_tokens, int64_t max_seqs);
 
-  /// A new, empty sequence. Throws kOutOfMemory when all slots are taken.
+  struct Limits {
+    int64_t bytes = 0;     ///< pages, slots, and what is charged to budget()
+    int64_t max_seqs = 1;  ///< slots
+  };
+  StateCache(const ModelConfig& config, Limits limits);
+
+  /// A new, empty sequence. Throws kOutOfMemory when all slots are taken or the budget has no room for one.
   Sequence open();
   /// Makes sure there are pages for positions below `length`. Throws kOutOfMemory, with the numbers, and changes
   /// nothing.
   void reserve(Sequence& sequence, int64_t length);
   /// Gives slot and pages back; the sequence is empty afterwards. Closing a closed sequence does nothing.
   void close(Sequence& sequence);
+  /// Gives the slot back and keeps the pages.
+  void close_slot(Sequence& sequence);
 
   StateMark mark(const Sequence& sequence) const;
   /// Takes a sequence back to a mark of its own. Throws kInvalidArgument when the sequence is shorter than the mark.
   void rewind(Sequence& sequence, const StateMark& mark);
+  /// A new sequence that goes on from a mark. `pages`: those of the sequence that was marked, up to the mark's length;
+  /// full ones are shared, a last partial one is copied. Throws kOutOfMemory and takes nothing.
+  Sequence resume(const StateMark& mark, std::span<const int32_t> pages);
   Snapshot save(const Sequence& sequence) const;
+  /// The same of a mark and the pages it belongs to. Rows past the length are zero.
+  Snapshot save(const StateMark& mark, std::span<const int32_t> pages) const;
   /// A new sequence that goes on with the same bits as the saved one. Throws kOutOfMemory, or kInvalidArgument when the
   /// snapshot is of a model of another shape.
   Sequence restore(const Snapshot& snapshot);
 
+  /// One more holder of a page that is in use; release() takes one away and frees the page after the last.
+  void retain(int32_t page) { ++references_[static_cast<size_t>(page)]; }
+  void release(int32_t page);
+
   /// What the model's forward pass reads and extends, one for each layer.
   std::span<LayerCache> layers() { return layers_; }
 
-  int64_t free_pages() const { return static_cast<int64_t>(free_pages_.size()); }
-  int64_t free_slots() const { return static_cast<int64_t>(free_slots_.size()); }
+  MemoryBudget& budget() { return budget_; }
+  const MemoryBudget& budget() const { return budget_; }
+  /// That could be taken now.
+  int64_t free_pages() const;
+  int64_t free_slots() const;
+  int64_t used_pages() const { return pages_ - static_cast<int64_t>(free_pages_.size()); }
+  int64_t used_slots() const { return slots_ - static_cast<int64_t>(free_slots_.size()); }
   int64_t max_tokens() const { return pages_ * kChunk; }
 
+  /// Against the budget: of one page over all layers, of one slot, and of a mark at `length`.
+  int64_t page_bytes() const { return page_bytes_; }
+  int64_t slot_bytes() const { return slot_bytes_; }
+  int64_t mark_bytes(int64_t length) const { return length % kChunk == 0 ? state_bytes_ : slot_bytes_; }
+
+  /// Pages that `tokens` positions lie on.
+  static int64_t pages_for(int64_t tokens) { return (tokens + kChunk - 1) / kChunk; }
   /// Bytes of keys and values for one token, and of lightning states and windows for one sequence.
   static int64_t kv_bytes_per_token(const ModelConfig& config);
   static int64_t state_bytes_per_sequence(const ModelConfig& config);
 
  private:
+  StateCache(const ModelConfig& config, int64_t bytes, int64_t pages, int64_t slots);
   void load_slot(int32_t slot, const StateMark& mark);
+  int32_t take_page();
+  void copy_page(int32_t from, int32_t to);
 
-  int64_t pages_;
+  int64_t pages_, slots_;
+  int64_t page_bytes_, slot_bytes_, state_bytes_;
+  MemoryBudget budget_;
   std::vector<LayerCache> layers_;
   std::vector<int32_t> free_pages_, free_slots_;  // taken from the back
+  std::vector<int32_t> references_;               // by page
 };
 
 /// Packs token runs of several sequences into one Batch.
@@ -76,9 +115,10 @@ class BatchBuilder {
  public:
   enum class Logits { kNone, kLast, kAll };
 
-  /// Appends `ids` to `sequence` (whose pages must be reserved); its length grows when the batch has been run: call
-  /// commit() then. The sequence must stay where it is until build().
+  /// Appends `ids` to `sequence` (whose pages must be reserved); its length grows when the batch has been run: the
+  /// caller adds to it then. The sequence must stay where it is until build().
   void add(const Sequence& sequence, std::span<const int32_t> ids, Logits logits);
+  bool empty() const { return tokens_.empty(); }
   /// Throws kInvalidArgument when nothing was added.
   Batch build() const;
 

@@ -23,6 +23,9 @@ struct ThinkingFormat {
   /// the newline before. Newlines after it are part of them. One entry for each n below the tag's length.
   std::vector<std::vector<int32_t>> close_ids;
   std::vector<int32_t> skip_ids;  ///< an empty block, for an answer that must not think
+  /// overshoot[n]: ids that complete the tag after its first n bytes and go on with more than white space. Not chosen
+  /// where a constraint rules the answer: it would not see that text.
+  std::vector<std::vector<int32_t>> overshoot;
 };
 
 /// MiniMax-M1's tags in the tokens of this vocabulary. The tokenizer's tables are shared, not copied.
@@ -46,10 +49,11 @@ class ThinkingTracker {
   /// Tokens after the one that completed the opening tag, up to the one in which the closing tag begins (not counted);
   /// while the block is open, all tokens of it so far.
   int64_t tokens() const { return tokens_; }
-  /// What must be written now to close the block. State kThinking only.
-  std::span<const int32_t> closing_ids() const;
-  /// The next id of the opening tag when the answer so far is the beginning of open_ids, else -1. State kStart only.
-  int32_t next_open_id() const;
+  /// What must be written now to close the block, and what must not be chosen where the answer is constrained. State
+  /// kThinking only.
+  std::span<const int32_t> closing_ids() const { return format_->close_ids[matched_]; }
+  std::span<const int32_t> overshoot() const;
+  const ThinkingFormat& format() const { return *format_; }
 
  private:
   void take(char c);
@@ -58,9 +62,8 @@ class ThinkingTracker {
   State state_;
   size_t matched_ = 0;  // bytes of the tag that is being looked for
   int64_t tokens_ = 0;
-  int64_t tag_tokens_ = 0;    // of tokens_, those since the one in which the matched part of the closing tag began
-  size_t answer_tokens_ = 0;  // in state kStart
-  bool canonical_ = true;     // they are the beginning of open_ids
+  std::vector<int64_t> owners_;  // the tokens that the last bytes of the block came from; byte b at b % size
+  int64_t bytes_ = 0;            // of the block
 };
 
 }  // namespace minimax::engine

@@ -1,0 +1,526 @@
+#include "engine/scheduler.h"
+
+#include <algorithm>
+#include <string>
+
+namespace minimax::engine {
+namespace {
+
+/// Logits of one step at most: a prompt whose log-probs are wanted goes in pieces of so many bytes of them.
+constexpr int64_t kLogitsBytes = int64_t{64} << 20;
+
+double seconds(Clock::duration duration) {
+  return std::chrono::duration<double>(duration).count();
+}
+
+void describe(const std::exception_ptr& error, AnswerEnd& end) {
+  try {
+    std::rethrow_exception(error);
+  } catch (const Error& known) {
+    end.error_kind = known.kind();
+    end.error = known.what();
+  } catch (const std::bad_alloc&) {
+    end.error_kind = ErrorKind::kOutOfMemory;
+    end.error = "out of memory";
+  } catch (const std::exception& other) {
+    end.error_kind = ErrorKind::kInternal;
+    end.error = other.what();
+  } catch (...) {
+    end.error_kind = ErrorKind::kInternal;
+    end.error = "unknown failure";
+  }
+}
+
+}  // namespace
+
+Scheduler::Scheduler(const MiniMaxM1& model, ThreadPool& threads, const EngineOptions& options)
+    : model_(model),
+      options_(options),
+      ctx_{.device = Device::kCpu, .arena = &arena_, .threads = &threads, .matmul_precision = options.precision},
+      seats_(model.config, options) {}
+
+Scheduler::~Scheduler() {
+  for (const auto& job : jobs_) cancel(job->id);
+}
+
+void Scheduler::add(std::unique_ptr<Job> job) {
+  if (!dead_ids_known_) {
+    dead_ids_ = model_.dead_ids();
+    dead_ids_known_ = true;
+  }
+  int64_t clock = -1;  // of the least served of those that read their prompts now
+  for (const Answer* answer : seats_.running())
+    if (answer->pending() > 1 && (clock < 0 || answer->job.virtual_time < clock)) clock = answer->job.virtual_time;
+  job->virtual_time = std::max<int64_t>(clock, 0);
+  ++stats_.requests_submitted;
+  Job& added = *jobs_.emplace_back(std::move(job));
+  start_answers(added);
+}
+
+void Scheduler::start_answers(Job& job) {
+  const Request& request = job.request;
+  const int64_t room = seats_.max_tokens() - job.prompt_size();
+  const int64_t limit = request.max_tokens < 0 ? room : std::min(request.max_tokens, room);
+  const int64_t count = std::max(request.n, request.best_of);
+  try {
+    for (int64_t number = 0; number < count; ++number)
+      job.answers.push_back(std::make_unique<Answer>(
+          job, number, TokenChooser(request, number, model_.config.vocab, dead_ids_, options_.thinking.get(), limit)));
+  } catch (...) {  // a constraint that cannot be cloned
+    AnswerEnd end;
+    end.reason = FinishReason::kError;
+    describe(std::current_exception(), end);
+    job.answers.clear();
+    ++stats_.requests_failed;
+    for (end.answer = 0; end.answer < request.n; ++end.answer) tell(job, [&](Listener& to) { to.on_finish(end); });
+    this->end(job);
+    return;
+  }
+  job.unfinished = count;
+  if (job.scores_prompt()) job.prompt_tokens.resize(request.prompt.size());
+}
+
+void Scheduler::cancel(RequestId id, FinishReason reason) {
+  for (const auto& job : jobs_)
+    if (job->id == id)
+      for (const auto& answer : job->answers)
+        if (answer->phase != Answer::Phase::kDone) finish(*answer, reason);
+}
+
+void Scheduler::end_thinking(RequestId id) {
+  for (const auto& job : jobs_)
+    if (job->id == id)
+      for (const auto& answer : job->answers) answer->chooser.end_thinking();
+}
+
+void Scheduler::expire() {
+  const auto now = Clock::now();
+  for (const auto& job : jobs_)
+    if (job->request.deadline_seconds > 0 && seconds(now - job->submitted) >= job->request.deadline_seconds) {
+      if (job->unfinished > 0) ++stats_.requests_past_deadline;
+      cancel(job->id, FinishReason::kDeadline);
+    }
+}
+
+bool Scheduler::step() {
+  const auto begin = Clock::now();
+  expire();
+  admit();
+  speak_from_cache();
+  std::vector<Run> runs = plan();
+  if (runs.empty()) {
+    sweep();
+    return !jobs_.empty();
+  }
+  Tensor logits;
+  if (forward(runs, logits)) {
+    choose(runs, logits);
+    for (Run& run : runs) settle(run, logits);
+  }
+  ++stats_.steps;
+  stats_.step_seconds.add(seconds(Clock::now() - begin));
+  sweep();
+  return true;
+}
+
+std::vector<Answer*> Scheduler::waiting() const {
+  std::vector<Answer*> answers;
+  for (const auto& job : jobs_)
+    for (const auto& answer : job->answers)
+      if (answer->phase == Answer::Phase::kWaiting) answers.push_back(answer.get());
+  std::sort(answers.begin(), answers.end(), [](const Answer* a, const Answer* b) { return a->goes_before(*b); });
+  return answers;
+}
+
+/// Who gives way to a newcomer waits until the next step.
+void Scheduler::admit() {
+  for (Answer* answer : waiting()) {
+    Job& job = answer->job;
+    if (answer->number > 0 && !job.prompt_read) continue;  // it begins where the first one has read the prompt
+    if (!seats_.admit(*answer)) {
+      // Alone it must fit; that it does not would be our mistake, and must not make others wait for ever.
+      if (seats_.running().empty())
+        finish(
+            *answer, FinishReason::kError,
+            std::make_exception_ptr(Error(ErrorKind::kOutOfMemory, cat("no room for ", answer->length(), " tokens"))));
+      return;
+    }
+    if (job.has_started) continue;
+    job.has_started = true;
+    job.started = Clock::now();
+    job.usage.queue_seconds = seconds(job.started - job.submitted);
+    stats_.queue_seconds.add(job.usage.queue_seconds);
+    if (job.usage.cached_tokens > 0)
+      tell(job, [&](Listener& to) { to.on_prompt(job.usage.cached_tokens, job.prompt_size()); });
+  }
+}
+
+/// Answers whose prompts were cached to the last token, logits and all, have their next token without a forward pass.
+void Scheduler::speak_from_cache() {
+  const std::vector<Answer*> running = seats_.running();
+  for (Answer* answer : running) {
+    if (!answer->logits.defined() || answer->phase != Answer::Phase::kRunning) continue;
+    const Tensor logits = std::exchange(answer->logits, {}).view({1, model_.config.vocab});
+    Run run{.answer = answer, .start = answer->length(), .count = 0};
+    scratch_.resize(std::max<size_t>(scratch_.size(), 1));
+    choose(run, logits, scratch_[0]);
+    settle(run, logits);
+  }
+}
+
+std::vector<Scheduler::Run> Scheduler::plan() {
+  std::vector<Run> runs;
+  int64_t budget = options_.step_tokens;
+  const std::vector<Answer*>& running = seats_.running();
+  const auto alone = std::find_if(running.begin(), running.end(), [](const Answer* answer) { return answer->alone; });
+  if (alone != running.end()) {
+    plan_run(**alone, runs, budget);
+    return runs;
+  }
+  plan_decode(runs, budget);
+  plan_prefill(runs, budget);
+  plan_drafts(runs, budget);
+  return runs;
+}
+
+/// As much of what an answer has pending as goes into the budget. Its pages are there already, but for the last one.
+void Scheduler::plan_run(Answer& answer, std::vector<Run>& runs, int64_t& budget) {
+  const int64_t start = answer.sequence.length;
+  int64_t count = std::min(budget, seats_.next_stop(answer) - start);
+  if (answer.scores_prompt())
+    count = std::min(count, std::max<int64_t>(kLogitsBytes / (model_.config.vocab * size_of(DType::kFloat32)), 1));
+  if (count <= 0 || !seats_.grow(answer, start + count)) return;
+  Run& run = runs.emplace_back(Run{.answer = &answer, .start = start, .count = count});
+  if (answer.scores_prompt() || count == 1)
+    run.logits = BatchBuilder::Logits::kAll;
+  else if (start + count == answer.length())
+    run.logits = BatchBuilder::Logits::kLast;
+  budget -= count;
+}
+
+void Scheduler::plan_decode(std::vector<Run>& runs, int64_t& budget) {
+  const std::vector<Answer*> running = seats_.running();  // a copy: answers may lose their seats on the way
+  for (Answer* answer : running)
+    if (answer->phase == Answer::Phase::kRunning && answer->pending() == 1) plan_run(*answer, runs, budget);
+}
+
+void Scheduler::plan_prefill(std::vector<Run>& runs, int64_t& budget) {
+  std::vector<Answer*> readers;
+  for (Answer* answer : seats_.running())
+    if (answer->pending() > 1) readers.push_back(answer);
+  std::stable_sort(readers.begin(), readers.end(), [](const Answer* a, const Answer* b) {
+    return std::pair(a->job.request.priority, a->job.virtual_time) <
+           std::pair(b->job.request.priority, b->job.virtual_time);
+  });
+  for (Answer* answer : readers) {
+    if (budget <= 0) break;
+    const int64_t before = budget;
+    plan_run(*answer, runs, budget);
+    answer->job.virtual_time += before - budget;
+  }
+}
+
+/// Tokens after the next one that are certain (a closing tag) or guessed. A run may not go past the end of its chunk on
+/// drafts: the lightning states would be committed with them, and could not go back (docs/design.md, P3).
+void Scheduler::plan_drafts(std::vector<Run>& runs, int64_t& budget) {
+  for (Run& run : runs) {
+    Answer& answer = *run.answer;
+    if (run.count != 1 || run.start < answer.job.prompt_size() || run.start + 1 != answer.length()) continue;
+    const int64_t limit = std::min({kChunk - 1 - (run.start + 1) % kChunk, answer.chooser.room() - 1, budget});
+    if (limit <= 0) continue;
+    run.drafts = answer.chooser.certain();
+    const Speculation& speculation = options_.speculation;
+    if (run.drafts.empty() && speculation.max_drafts > 0 && answer.job.request.speculate) {
+      if (!answer.lookup) {
+        answer.lookup.emplace(speculation.min_match, speculation.max_match);
+        answer.drafts = speculation.max_drafts;
+      }
+      run.drafts = answer.lookup->guess(answer.ids, std::min(limit, answer.drafts));
+      run.guessed = true;
+    }
+    if (static_cast<int64_t>(run.drafts.size()) > limit) run.drafts.resize(static_cast<size_t>(limit));
+    if (run.drafts.empty()) continue;
+    const int64_t length = answer.length() + static_cast<int64_t>(run.drafts.size());
+    if (StateCache::pages_for(length) > static_cast<int64_t>(answer.sequence.pages.size()) &&
+        seats_.cache().free_pages() == 0) {
+      run.drafts.clear();  // nobody gives way to a guess
+      continue;
+    }
+    seats_.cache().reserve(answer.sequence, length);
+    budget -= static_cast<int64_t>(run.drafts.size());
+  }
+}
+
+bool Scheduler::forward(std::vector<Run>& runs, Tensor& logits) {
+  BatchBuilder builder;
+  int64_t rows = 0;
+  for (Run& run : runs) {
+    const auto own = std::span(run.answer->ids).subspan(static_cast<size_t>(run.start), static_cast<size_t>(run.count));
+    std::vector<int32_t> ids(own.begin(), own.end());
+    ids.insert(ids.end(), run.drafts.begin(), run.drafts.end());
+    builder.add(run.answer->sequence, ids, run.logits);
+    run.row = rows;
+    if (run.logits == BatchBuilder::Logits::kLast) rows += 1;
+    if (run.logits == BatchBuilder::Logits::kAll) rows += static_cast<int64_t>(ids.size());
+  }
+  try {
+    const Batch batch = builder.build();
+    if (options_.before_forward) options_.before_forward(batch);
+    if (rows > 0)
+      logits = model_.forward(ctx_, batch, seats_.cache().layers());
+    else
+      model_.hidden(ctx_, batch, seats_.cache().layers());
+    for (const Run& run : runs) run.answer->alone = false;
+    return true;
+  } catch (...) {
+    // Some layers may have taken the tokens up and others not: the states are of no use any more. Who is to blame
+    // shows when each runs alone.
+    for (const Run& run : runs) {
+      if (runs.size() == 1) {
+        finish(*run.answer, FinishReason::kError, std::current_exception());
+      } else {
+        run.answer->alone = true;
+        seats_.restart(*run.answer);
+      }
+    }
+    return false;
+  }
+}
+
+void Scheduler::choose(std::vector<Run>& runs, const Tensor& logits) {
+  if (scratch_.size() < runs.size()) scratch_.resize(runs.size());
+  ctx_.threads->parallel_for(static_cast<int64_t>(runs.size()), 1, [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i)
+      choose(runs[static_cast<size_t>(i)], logits, scratch_[static_cast<size_t>(i)]);
+  });
+}
+
+/// Scores the prompt tokens of a run and chooses the next tokens when it reached the answer's end: one, and one more
+/// for each draft that is what would have been chosen anyway.
+void Scheduler::choose(Run& run, const Tensor& logits, SamplerScratch& scratch) {
+  Answer& answer = *run.answer;
+  const int64_t vocab = model_.config.vocab;
+  const auto row = [&](int64_t index) {
+    return std::span<const float>(logits.data<float>() + index * vocab, static_cast<size_t>(vocab));
+  };
+  try {
+    if (answer.scores_prompt()) score_prompt(run, logits);
+    if (run.start + run.count != answer.length() || answer.chooser.finish() != FinishReason::kNone) return;
+    const int64_t first = run.logits == BatchBuilder::Logits::kAll ? run.row + run.count - 1 : run.row;
+    for (size_t draft = 0;; ++draft) {
+      const Token& token =
+          run.chosen.emplace_back(answer.chooser.choose(row(first + static_cast<int64_t>(draft)), scratch));
+      if (answer.chooser.finish() != FinishReason::kNone || draft == run.drafts.size() ||
+          run.drafts[draft] != token.sampled.id)
+        return;
+    }
+  } catch (...) {
+    run.error = std::current_exception();
+  }
+}
+
+void Scheduler::score_prompt(const Run& run, const Tensor& logits) {
+  Job& job = run.answer->job;
+  const int64_t vocab = model_.config.vocab, top = job.request.prompt_logprobs;
+  job.prompt_tokens[0].id = job.request.prompt[0];
+  for (int64_t token = run.start; token < run.start + run.count && token + 1 < job.prompt_size(); ++token) {
+    const std::span<const float> row(logits.data<float>() + (run.row + token - run.start) * vocab,
+                                     static_cast<size_t>(vocab));
+    const auto next = static_cast<size_t>(token + 1);
+    Sampled scored = score_token(row, job.request.prompt[next], top);
+    job.prompt_tokens[next] = {scored.id, scored.log_prob, std::move(scored.top)};
+  }
+  job.scored = std::max(job.scored, run.start + run.count);
+}
+
+void Scheduler::settle(Run& run, const Tensor& logits) {
+  Answer& answer = *run.answer;
+  Job& job = answer.job;
+  if (run.error) return finish(answer, FinishReason::kError, run.error);
+  const int64_t end = run.start + run.count, prompt = job.prompt_size();
+  count_tokens(run);
+  answer.sequence.length = end;
+  answer.furthest = std::max(answer.furthest, end);
+  if (run.count > 0 && run.start < prompt) {
+    Tensor last;
+    if (end == prompt && logits.defined()) {
+      const int64_t row = run.logits == BatchBuilder::Logits::kAll ? run.row + run.count - 1 : run.row;
+      last = Tensor::empty({model_.config.vocab}, DType::kFloat32);
+      std::copy_n(logits.data<float>() + row * model_.config.vocab, model_.config.vocab, last.data<float>());
+    }
+    seats_.keep_prefix(answer, last);
+    if (!job.prompt_read) tell(job, [&](Listener& to) { to.on_prompt(end, prompt); });
+  }
+  if (end < answer.length()) return;
+  if (!job.prompt_read) {
+    job.prompt_read = true;
+    if (job.scores_prompt()) tell(job, [&](Listener& to) { to.on_prompt_logprobs(job.prompt_tokens); });
+  }
+  deliver(run);
+}
+
+void Scheduler::count_tokens(const Run& run) {
+  const Answer& answer = *run.answer;
+  const int64_t end = run.start + run.count;
+  const int64_t again = std::clamp<int64_t>(answer.furthest - run.start, 0, run.count);
+  stats_.recomputed_tokens += again;
+  stats_.prompt_tokens += std::max<int64_t>(std::min(end, answer.job.prompt_size()) - run.start - again, 0);
+  if (!run.guessed) return;
+  const auto drafted = static_cast<int64_t>(run.drafts.size());
+  const int64_t accepted = std::max<int64_t>(static_cast<int64_t>(run.chosen.size()) - 1, 0);
+  stats_.drafted_tokens += drafted;
+  stats_.accepted_tokens += accepted;
+  run.answer->job.usage.drafted_tokens += drafted;
+  run.answer->job.usage.accepted_tokens += accepted;
+  // A text that does not repeat itself is not worth wide guesses; one that does is worth more.
+  int64_t& width = run.answer->drafts;
+  if (accepted == drafted)
+    width = std::min(2 * width, options_.speculation.max_drafts);
+  else if (accepted == 0)
+    width = std::max<int64_t>(width / 2, 1);
+}
+
+void Scheduler::deliver(Run& run) {
+  Answer& answer = *run.answer;
+  Job& job = answer.job;
+  const auto now = Clock::now();
+  const auto count = static_cast<double>(std::max<size_t>(run.chosen.size(), 1));
+  const double inter_token =
+      answer.ids.size() > job.request.prompt.size() ? seconds(now - answer.last_token) / count : -1;
+  answer.last_token = now;
+  const int64_t base = run.start + run.count;
+  for (size_t i = 0; i < run.chosen.size(); ++i) {
+    Token& token = run.chosen[i];
+    token.weights_version = weights_version_;
+    answer.ids.push_back(token.sampled.id);
+    answer.sequence.length = base + static_cast<int64_t>(i);
+    answer.furthest = std::max(answer.furthest, answer.sequence.length);
+    const FinishReason wish = report(answer, token, now, inter_token);
+    if (wish != FinishReason::kNone) return finish(answer, wish);
+  }
+  if (answer.chooser.finish() != FinishReason::kNone) finish(answer, answer.chooser.finish());
+}
+
+FinishReason Scheduler::report(Answer& answer, const Token& token, Clock::time_point now, double inter_token) {
+  Job& job = answer.job;
+  ++answer.end.tokens;
+  answer.end.sum_log_prob += static_cast<double>(token.sampled.log_prob);
+  ++stats_.generated_tokens;
+  if (inter_token >= 0) stats_.inter_token.add(inter_token);
+  if (!job.has_first_token) {
+    job.has_first_token = true;
+    job.first_token = now;
+    stats_.time_to_first_token.add(seconds(now - job.submitted));
+  }
+  FinishReason wish = FinishReason::kNone;
+  if (job.picks_best())
+    answer.held.push_back(token);
+  else
+    tell(job, [&](Listener& to) { wish = to.on_token(token); });
+  return job.deaf ? FinishReason::kCancelled : wish;
+}
+
+void Scheduler::finish(Answer& answer, FinishReason reason, const std::exception_ptr& error) {
+  Job& job = answer.job;
+  answer.end.answer = answer.number;
+  answer.end.reason = reason;
+  answer.end.reasoning_tokens = answer.chooser.reasoning_tokens();
+  if (error) describe(error, answer.end);
+  if (reason == FinishReason::kLoop) ++stats_.loop_guard_hits;
+  if (answer.chooser.hit_thinking_budget()) ++stats_.thinking_budget_hits;
+  stats_.reasoning_tokens += answer.end.reasoning_tokens;
+  job.usage.generated_tokens += answer.end.tokens;
+  job.usage.reasoning_tokens += answer.end.reasoning_tokens;
+  seats_.leave(answer, reason != FinishReason::kError && options_.snapshots.answer_end);
+  if (answer.number == 0) job.prompt_read = true;  // nobody else will read it for the others
+  if (!job.picks_best()) tell(job, [&](Listener& to) { to.on_finish(answer.end); });
+  if (--job.unfinished == 0) end(job);
+}
+
+/// The answers of highest mean log-prob are reported as if they were the only ones.
+void Scheduler::report_best(Job& job) {
+  std::vector<Answer*> ranked;
+  for (const auto& answer : job.answers) ranked.push_back(answer.get());
+  const auto mean = [](const Answer* answer) {
+    return answer->end.tokens > 0 ? answer->end.sum_log_prob / static_cast<double>(answer->end.tokens) : -1e300;
+  };
+  std::stable_sort(ranked.begin(), ranked.end(), [&](const Answer* a, const Answer* b) {
+    const bool a_failed = a->end.reason == FinishReason::kError, b_failed = b->end.reason == FinishReason::kError;
+    return a_failed != b_failed ? b_failed : mean(a) > mean(b);
+  });
+  ranked.resize(static_cast<size_t>(job.request.n));
+  for (size_t place = 0; place < ranked.size(); ++place) {
+    Answer& answer = *ranked[place];
+    for (Token& token : answer.held) {
+      token.answer = static_cast<int64_t>(place);
+      tell(job, [&](Listener& to) { to.on_token(token); });
+    }
+    answer.end.answer = static_cast<int64_t>(place);
+    tell(job, [&](Listener& to) { to.on_finish(answer.end); });
+  }
+}
+
+void Scheduler::end(Job& job) {
+  if (job.picks_best() && !job.answers.empty()) report_best(job);
+  const auto now = Clock::now();
+  job.usage.prompt_tokens = job.prompt_size();
+  if (job.has_started) {
+    const auto first = job.has_first_token ? job.first_token : now;
+    job.usage.prefill_seconds = seconds(first - job.started);
+    job.usage.decode_seconds = seconds(now - first);
+  }
+  bool failed = job.answers.empty(), cancelled = false;
+  for (const auto& answer : job.answers) {
+    failed = failed || answer->end.reason == FinishReason::kError;
+    cancelled = cancelled || answer->end.reason == FinishReason::kCancelled;
+  }
+  ++stats_.requests_finished;
+  stats_.requests_failed += failed;
+  stats_.requests_cancelled += cancelled;
+  stats_.request_seconds.add(seconds(now - job.submitted));
+  seats_.forget(job);
+  job.ended = true;
+  ended_.push_back(job.id);
+  tell(job, [&](Listener& to) { to.on_done(job.usage); });
+}
+
+void Scheduler::sweep() {
+  for (const auto& job : jobs_)
+    if (job->deaf && !job->ended) cancel(job->id);
+  std::erase_if(jobs_, [](const auto& job) { return job->ended; });
+}
+
+void Scheduler::weights_changed(bool recompute) {
+  ++weights_version_;
+  seats_.prefixes().clear();
+  const std::vector<Answer*> running = seats_.running();
+  if (recompute)
+    for (Answer* answer : running) seats_.restart(*answer);
+}
+
+EngineStats Scheduler::stats() const {
+  EngineStats now = stats_;
+  const StateCache& cache = seats_.cache();
+  const PrefixCache::Counts prefixes = seats_.prefixes().counts();
+  const Seats::Counts& seats = seats_.counts();
+  for (const auto& job : jobs_) ++(job->has_started ? now.requests_running : now.requests_waiting);
+  now.sequences_running = static_cast<int64_t>(seats_.running().size());
+  now.memory_bytes = cache.budget().used();
+  now.memory_limit_bytes = cache.budget().limit();
+  now.pages_used = cache.used_pages();
+  now.page_bytes = cache.page_bytes();
+  now.slots_used = cache.used_slots();
+  now.slot_bytes = cache.slot_bytes();
+  now.snapshot_bytes = prefixes.snapshot_bytes;
+  now.cached_pages = prefixes.pages;
+  now.cached_snapshots = prefixes.snapshots;
+  now.weights_version = weights_version_;
+  now.cache_queries = seats.queries;
+  now.cache_query_tokens = seats.query_tokens;
+  now.cache_hit_tokens = seats.hit_tokens;
+  now.cache_evictions = prefixes.evictions;
+  now.preemptions = seats.preemptions;
+  return now;
+}
+
+}  // namespace minimax::engine

@@ -1,0 +1,182 @@
+#include "engine/seats.h"
+
+#include <algorithm>
+
+namespace minimax::engine {
+namespace {
+
+int64_t memory_bytes(const ModelConfig& config, const EngineOptions& options) {
+  if (options.memory_bytes > 0) return options.memory_bytes;
+  const int64_t pages = 2 * StateCache::pages_for(options.context) + options.max_running;
+  const int64_t kv_page = std::max<int64_t>(StateCache::kv_bytes_per_token(config), 16) * kChunk;
+  return pages * kv_page + 2 * options.max_running * StateCache::state_bytes_per_sequence(config);
+}
+
+bool before(const Answer* a, const Answer* b) {
+  return a->goes_before(*b);
+}
+
+}  // namespace
+
+Seats::Seats(const ModelConfig& config, const EngineOptions& options)
+    : options_(options),
+      every_tokens_((options.snapshots.every_tokens + kChunk - 1) / kChunk * kChunk),
+      cache_(config, StateCache::Limits{memory_bytes(config, options), options.max_running}),
+      prefixes_(cache_) {
+  MM_CHECK_KIND(kOutOfMemory, max_tokens() >= kChunk, "memory_bytes is ", cache_.budget().limit(),
+                ", expected at least ", cache_.slot_bytes() + cache_.page_bytes(),
+                " for the lightning states of one sequence and one page of ", kChunk, " tokens");
+}
+
+int64_t Seats::max_tokens() const {
+  const int64_t pages = (cache_.budget().limit() - cache_.slot_bytes()) / cache_.page_bytes();
+  return std::min(options_.context, std::max<int64_t>(pages, 0) * kChunk);
+}
+
+/// Whether the job uses the prefix cache at all: for others' sake, or for its own answers'.
+bool Seats::shares(const Job& job) const {
+  return (options_.prefix_cache && job.request.use_cache) || job.answers.size() > 1;
+}
+
+/// A prompt whose log-probs are wanted must go through the model; a snapshot of its own is as good as that.
+bool Seats::may_reuse(const Answer& answer) const {
+  return shares(answer.job) || answer.pinned != 0;
+}
+
+bool Seats::admit(Answer& answer) {
+  Job& job = answer.job;
+  PrefixCache::Hit hit;
+  if (may_reuse(answer)) {
+    hit = prefixes_.find(job.salt, answer.ids);
+    if (job.scores_prompt() && !job.prompt_read && hit.length > job.scored) hit = {};
+  }
+  const bool out_of_slots = static_cast<int64_t>(running_.size()) >= options_.max_running;
+  if (out_of_slots && !answer.goes_before(*running_.back())) return false;
+  if (out_of_slots && answer.job.request.priority >= running_.back()->job.request.priority) return false;
+
+  prefixes_.pin(hit.snapshot);
+  if (out_of_slots) preempt(*running_.back());
+  // One page for each running sequence besides, or the next token of one of them would send this one away again.
+  const int64_t pages = StateCache::pages_for(answer.length()) - hit.length / kChunk;
+  const int64_t headroom = static_cast<int64_t>(running_.size()) * cache_.page_bytes();
+  const int64_t bytes = cache_.slot_bytes() + pages * cache_.page_bytes();
+  bool fits = make_room(answer, bytes + headroom);
+  prefixes_.unpin(hit.snapshot);
+  if (hit.snapshot && !prefixes_.has(hit.snapshot)) {  // the room was made of it
+    hit = {};
+    fits = make_room(answer, cache_.slot_bytes() + StateCache::pages_for(answer.length()) * cache_.page_bytes());
+  }
+  if (!fits) return false;
+
+  Sequence sequence = hit.snapshot ? prefixes_.resume(hit) : cache_.open();
+  cache_.reserve(sequence, answer.length());
+  if (hit.length == answer.length()) answer.logits = prefixes_.logits(hit);
+  answer.branch_at = hit.known > hit.length ? hit.known : 0;
+  const bool first_time = answer.furthest == 0;
+  answer.furthest = std::max(answer.furthest, hit.length);
+  if (first_time && answer.number == 0) {
+    ++counts_.queries;
+    counts_.query_tokens += answer.length();
+    counts_.hit_tokens += hit.length;
+    job.usage.cached_tokens = hit.length;
+  }
+  unpin(answer.pinned);
+  seat(answer, std::move(sequence));
+  return true;
+}
+
+/// False when `answer`, which may be running itself, is the last that could give way.
+bool Seats::make_room(Answer& answer, int64_t bytes) {
+  while (!prefixes_.make_room(bytes)) {
+    if (running_.empty() || !answer.goes_before(*running_.back())) return false;
+    // A newcomer of the same priority waits for its turn; one that runs already goes by its place.
+    if (answer.phase == Answer::Phase::kWaiting && answer.job.request.priority >= running_.back()->job.request.priority)
+      return false;
+    preempt(*running_.back());
+  }
+  return true;
+}
+
+bool Seats::grow(Answer& answer, int64_t length) {
+  const int64_t missing = StateCache::pages_for(length) - static_cast<int64_t>(answer.sequence.pages.size());
+  if (missing > 0 && !make_room(answer, missing * cache_.page_bytes())) {
+    preempt(answer);
+    return false;
+  }
+  cache_.reserve(answer.sequence, length);
+  return true;
+}
+
+void Seats::seat(Answer& answer, Sequence sequence) {
+  answer.sequence = std::move(sequence);
+  answer.phase = Answer::Phase::kRunning;
+  running_.insert(std::upper_bound(running_.begin(), running_.end(), &answer, before), &answer);
+}
+
+void Seats::unseat(Answer& answer) {
+  cache_.close(answer.sequence);
+  answer.logits = {};
+  std::erase(running_, &answer);
+  answer.phase = Answer::Phase::kWaiting;
+}
+
+void Seats::preempt(Answer& answer) {
+  ++counts_.preemptions;
+  ++answer.job.usage.preemptions;
+  unpin(answer.pinned);
+  answer.pinned = prefixes_.keep(answer.job.salt, answer.ids, answer.sequence, {}, true, true);
+  unseat(answer);
+}
+
+void Seats::restart(Answer& answer) {
+  unseat(answer);
+}
+
+void Seats::leave(Answer& answer, bool keep_state) {
+  if (answer.phase == Answer::Phase::kRunning) {
+    if (keep_state && options_.prefix_cache && answer.job.request.use_cache)
+      prefixes_.keep(answer.job.salt, answer.ids, answer.sequence, {}, true, false);
+    unseat(answer);
+  }
+  unpin(answer.pinned);
+  answer.phase = Answer::Phase::kDone;
+}
+
+int64_t Seats::next_stop(const Answer& answer) const {
+  const int64_t at = answer.sequence.length, prompt = answer.job.prompt_size();
+  int64_t stop = answer.length();
+  if (at < prompt) {
+    // Where tokens are computed again after a preemption, the prompt's end is a place like any other.
+    stop = std::min(stop, prompt);
+    if (shares(answer.job)) {
+      if (every_tokens_ > 0) stop = std::min(stop, (at / every_tokens_ + 1) * every_tokens_);
+      if (options_.snapshots.branch_points && answer.branch_at > at) stop = std::min(stop, answer.branch_at);
+    }
+  }
+  return stop;
+}
+
+void Seats::keep_prefix(Answer& answer, const Tensor& last_logits) {
+  Job& job = answer.job;
+  const int64_t at = answer.sequence.length;
+  const bool whole_prompt = at == job.prompt_size();
+  const bool first_of_many = whole_prompt && job.answers.size() > 1 && !job.prompt_read;
+  const bool cached = options_.prefix_cache && job.request.use_cache;
+  const bool wanted = cached && ((whole_prompt && options_.snapshots.prompt_end) || at == answer.branch_at ||
+                                 (every_tokens_ > 0 && at % every_tokens_ == 0));
+  if (!wanted && !first_of_many) return;
+  const auto id = prefixes_.keep(job.salt, answer.ids, answer.sequence, last_logits, false, first_of_many);
+  if (first_of_many) job.root = id;
+}
+
+void Seats::forget(Job& job) {
+  unpin(job.root);
+  if (!job.request.use_cache || !options_.prefix_cache) prefixes_.drop(job.salt);
+}
+
+void Seats::unpin(PrefixCache::SnapshotId& id) {
+  prefixes_.unpin(id);
+  id = 0;
+}
+
+}  // namespace minimax::engine
