@@ -121,6 +121,17 @@ struct TrainGradOptions {
   bool json = false;
 };
 
+struct TrainDataOptions {
+  std::vector<std::string> tasks;
+  std::string levels = "1";
+  int64_t count = 10;
+  uint64_t seed = 0;
+  std::string split = "warmup";
+  double slips = 0;
+  bool instructions = false, problems = false, list = false;
+  std::string out_file;
+};
+
 struct DoctorOptions {
   bool json = false;
 };

@@ -22,6 +22,7 @@ Command define_inspect();
 Command define_bench();
 Command define_doctor();
 Command define_train_grad();
+Command define_train_data();
 Command define_completion();
 Command define_version();
 Command define_help();

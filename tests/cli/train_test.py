@@ -68,6 +68,49 @@ class TrainGrad(unittest.TestCase):
         self.assertIn(b"no --io given", done.stderr)
 
 
+class TrainData(unittest.TestCase):
+    """Problems with verifiable answers."""
+
+    def lines(self, *words):
+        done = run("train", "data", *words)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        return [json.loads(line) for line in done.stdout.splitlines()]
+
+    def test_conversations(self):
+        lines = self.lines("--task", "chain_sum", "--level", "2-3", "--count", "6", "--seed", "5")
+        self.assertEqual([line["level"] for line in lines], [2, 3] * 3)
+        for line in lines:
+            user, answer = line["messages"]
+            self.assertEqual(user["role"], "user")
+            self.assertEqual(str(eval(user["content"].rstrip("="))), answer["content"])  # digits and signs only
+            self.assertIn("=", answer["reasoning_content"])
+        self.assertEqual(lines, self.lines("--task", "chain_sum", "--level", "2-3", "--count", "6", "--seed", "5"))
+
+    def test_problems_hold_no_solution(self):
+        lines = self.lines("--problems", "--count", "16", "--instructions", "--split", "heldout")
+        self.assertEqual(len({line["task"] for line in lines}), 16)
+        for line in lines:
+            self.assertEqual([message["role"] for message in line["messages"]], ["system", "user"])
+            self.assertEqual(line["split"], "heldout")
+            self.assertIn("gold", line)
+
+    def test_file_and_errors(self):
+        with tempfile.TemporaryDirectory() as folder:
+            out = os.path.join(folder, "x.jsonl")
+            self.assertEqual(self.lines("--count", "3", "--out", out), [])
+            with open(out, encoding="utf-8") as file:
+                self.assertEqual(len(file.readlines()), 3)
+        for words, says in ((["--task", "chess"], b"no task \"chess\""), (["--level", "6"], b"a level from 1 to 5")):
+            done = run("train", "data", *words)
+            self.assertEqual(done.returncode, 2)
+            self.assertIn(says, done.stderr)
+
+    def test_list(self):
+        done = run("train", "data", "--list")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertIn(b"countdown", done.stdout)
+
+
 class Verbs(unittest.TestCase):
     """Verbs of two words."""
 

@@ -1,0 +1,126 @@
+#include <fmt/format.h>
+
+#include <iostream>
+#include <memory>
+
+#include "cli/usage_error.h"
+#include "cli/verbs.h"
+#include "io/atomic_file.h"
+#include "io/json.h"
+#include "rl/problem.h"
+#include "rl/tasks/task.h"
+
+namespace minimax::cli {
+namespace {
+
+// A conversation with its answer, as supervised training reads it.
+io::json::object conversation(rl::GeneratedProblem made) {
+  text::Message answer = text::text_message(text::Role::kAssistant, std::move(made.answer));
+  answer.reasoning = std::move(made.thinking);
+  made.problem.messages.push_back(std::move(answer));
+  return {{"id", made.problem.id},
+          {"task", made.problem.task},
+          {"level", made.problem.level},
+          {"messages", rl::to_json(made.problem.messages)}};
+}
+
+std::string task_table(const Terminal& terminal) {
+  Table table({{"task"}, {"what it asks for"}, {"an example of level 3"}});
+  for (const rl::Task& task : rl::tasks()) {
+    std::string prompt = rl::make_problem(task, 3, 0, rl::Split::kTrain).problem.messages.back().content.front().text;
+    if (const size_t line = prompt.find('\n'); line != std::string::npos) prompt = prompt.substr(0, line) + " ...";
+    if (prompt.size() > 48) prompt = prompt.substr(0, 44) + " ...";
+    table.row({std::string(task.name), std::string(task.summary), prompt});
+  }
+  return table.text(terminal);
+}
+
+// "3" or "1-4".
+std::pair<int64_t, int64_t> parse_levels(const std::string& text, const std::string& verb) {
+  const size_t dash = text.find('-');
+  const auto digit = [](const std::string& word) {
+    return word.size() == 1 && word[0] >= '1' && word[0] <= '0' + rl::kLevels ? word[0] - '0' : 0;
+  };
+  const int64_t least = digit(text.substr(0, dash));
+  const int64_t most = dash == std::string::npos ? least : digit(text.substr(dash + 1));
+  if (least == 0 || most < least)
+    throw UsageError(fmt::format("--level \"{}\", expected a level from 1 to {} or a range as 1-3", text, rl::kLevels),
+                     verb);
+  return {least, most};
+}
+
+int write_data(const TrainDataOptions& options, const std::string& verb, Session& session) {
+  std::vector<const rl::Task*> chosen;
+  for (const std::string& name : options.tasks) {
+    chosen.push_back(rl::find_task(name));
+    if (!chosen.back()) throw UsageError(fmt::format("no task \"{}\"; see --list", name), verb);
+  }
+  if (chosen.empty())
+    for (const rl::Task& task : rl::tasks()) chosen.push_back(&task);
+  const auto [least, most] = parse_levels(options.levels, verb);
+  const rl::Split split = rl::parse_split(options.split);
+
+  std::optional<io::AtomicFile> file;
+  if (!options.out_file.empty() && options.out_file != "-") file.emplace(options.out_file);
+  for (int64_t at = 0; at < options.count; ++at) {
+    const auto tasks = static_cast<int64_t>(chosen.size());
+    const int64_t level = least + at / tasks % (most - least + 1);
+    rl::GeneratedProblem made =
+        rl::make_problem(*chosen[static_cast<size_t>(at % tasks)], level, options.seed + static_cast<uint64_t>(at),
+                         split, {.slips = options.slips}, options.instructions);
+    const std::string line =
+        io::write_json(options.problems ? rl::to_json(made.problem) : conversation(std::move(made)));
+    if (file)
+      file->write(line + "\n");
+    else
+      session.terminal.print_line(line);
+  }
+  if (!file) return 0;
+  file->commit();
+  session.terminal.note(
+      fmt::format("{} {} in {}", options.count, options.problems ? "problems" : "conversations", options.out_file));
+  return 0;
+}
+
+}  // namespace
+
+Command define_train_data() {
+  auto options = std::make_shared<TrainDataOptions>();
+  Command command{
+      .name = "train data",
+      .summary = "problems with verifiable answers, for training and evaluation",
+      .usage = "[--task NAME]... [--level L] [--count N] [flags]",
+      .description =
+          "Writes JSON lines: conversations with a solver's thinking and the answer, as `train sft` reads them, or "
+          "with "
+          "--problems the records that `train rl` reads. The same task, level, seed and split give the same problem on "
+          "every machine, and no problem of one split occurs in another. Levels run from 1 (a warm-up's start) over "
+          "the "
+          "main range 2 to 4 to 5 (a stretch, to be kept out of training).",
+      .examples = {{"minimax train data --list", "the tasks"},
+                   {"minimax train data --task chain_sum --level 1-3 --count 20000 --out warmup.jsonl"},
+                   {"minimax train data --task sudoku --level 2 --split heldout --problems --count 200"}},
+      .run = [options](Command& self, Session& session) {
+        if (options->list) {
+          session.terminal.print(task_table(session.terminal));
+          return 0;
+        }
+        return write_data(*options, self.name, session);
+      }};
+  command.group("What to write");
+  command.flag("--list", options->list, "the tasks, and nothing else");
+  command.text("--task", options->tasks, "NAME", "one of the tasks; may be given again; none: all, in turn");
+  command.text("--level", options->levels, "L", "a level, or a range as 1-3, in turn", ValueKind::kText, "1");
+  command.number("-n,--count", options->count, "N", "how many lines", "10", 1, 1e9);
+  command.number("--seed", options->seed, "S", "of the first; each next has one more", "0", 0);
+  command.choice<std::string>("--split", options->split, "SPLIT", "which problems",
+                              {{"warmup", "warmup"}, {"train", "train"}, {"heldout", "heldout"}}, "warmup");
+  command.number("--slips", options->slips, "SHARE", "of traces with a slip and its correction, where a task has them",
+                 "0", 0, 1);
+  command.flag("--instructions", options->instructions, "tell the task in a system message");
+  command.flag("--problems", options->problems, "records for reinforcement learning, without the solution");
+  command.text("-o,--out", options->out_file, "FILE", "instead of stdout", ValueKind::kFile);
+  return command;
+}
+
+}  // namespace minimax::cli
