@@ -15,6 +15,7 @@ enum class MatmulPrecision : uint8_t {
 
 class Tape;
 struct BalanceLoss;
+class RouterReplay;
 
 /// Not thread-safe: one Context for each thread that runs a forward pass.
 struct Context {
@@ -25,7 +26,8 @@ struct Context {
   Tape* tape = nullptr;  ///< set in training: ops record their gradients (core/tape.h)
   /// With a tape: it keeps the layers' outputs alone, and the backward computes each layer's activations again.
   bool checkpoint_layers = false;
-  BalanceLoss* balance = nullptr;  ///< with a tape: mixtures add their load-balancing loss (ops/balance.h)
+  RouterReplay* router_replay = nullptr;  ///< mixtures keep or take their choice of experts (ops/router_replay.h)
+  BalanceLoss* balance = nullptr;         ///< with a tape: mixtures add their load-balancing loss (ops/balance.h)
 
   /// Uninitialised tensor on this context's device.
   Tensor empty(Shape shape, DType dtype = DType::kFloat32) const { return arena->empty(shape, dtype); }

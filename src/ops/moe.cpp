@@ -1,6 +1,8 @@
 #include "ops/moe.h"
 
+#include <algorithm>
 #include <cmath>
+#include <limits>
 #include <vector>
 
 #include "core/tape.h"
@@ -25,12 +27,11 @@ Routing route(const Context& ctx, const Tensor& router_logits, int64_t top_k) {
   MM_CHECK(router_logits.rank() == 2 && top_k >= 1 && top_k <= router_logits.dim(1), "route: top_k ", top_k,
            " of router logits ", router_logits.shape());
   const int64_t tokens = router_logits.dim(0), experts = router_logits.dim(1);
-  Routing routing{ctx.empty({tokens, top_k}, DType::kInt32), ctx.empty({tokens, top_k})};
+  const Tensor choice = ctx.empty({tokens, top_k}, DType::kInt32);
   std::vector<char> taken(static_cast<size_t>(experts));
   for (int64_t token = 0; token < tokens; ++token) {
     const float* logits = router_logits.data<float>() + token * experts;
-    int32_t* chosen = routing.experts.data<int32_t>() + token * top_k;
-    float* weights = routing.weights.data<float>() + token * top_k;
+    int32_t* chosen = choice.data<int32_t>() + token * top_k;
     taken.assign(static_cast<size_t>(experts), 0);
     for (int64_t rank = 0; rank < top_k; ++rank) {
       int64_t best = -1;
@@ -39,10 +40,30 @@ Routing route(const Context& ctx, const Tensor& router_logits, int64_t top_k) {
       taken[best] = 1;
       chosen[rank] = static_cast<int32_t>(best);
     }
-    // Softmax over all, then renormalised over the chosen: the same as a softmax over the chosen.
+  }
+  return route_to(ctx, router_logits, choice);
+}
+
+Routing route_to(const Context& ctx, const Tensor& router_logits, const Tensor& experts) {
+  MM_CHECK_DTYPE(router_logits, DType::kFloat32);
+  MM_CHECK_DTYPE(experts, DType::kInt32);
+  MM_CHECK(router_logits.rank() == 2 && experts.rank() == 2 && experts.dim(0) == router_logits.dim(0),
+           "route_to: experts ", experts.shape(), " for router logits ", router_logits.shape());
+  const int64_t tokens = router_logits.dim(0), count = router_logits.dim(1), top_k = experts.dim(1);
+  Routing routing{experts, ctx.empty({tokens, top_k})};
+  for (int64_t token = 0; token < tokens; ++token) {
+    const float* logits = router_logits.data<float>() + token * count;
+    const int32_t* chosen = experts.data<int32_t>() + token * top_k;
+    float* weights = routing.weights.data<float>() + token * top_k;
+    // Softmax over all, then renormalised over the chosen: the same as a softmax over the chosen. The largest is the
+    // first, but where the choice was made for other logits.
+    float max = -std::numeric_limits<float>::infinity();
+    for (int64_t rank = 0; rank < top_k; ++rank) {
+      MM_CHECK(chosen[rank] >= 0 && chosen[rank] < count, "route_to: expert ", chosen[rank], " of ", count);
+      max = std::max(max, logits[chosen[rank]]);
+    }
     float sum = 0;
-    for (int64_t rank = 0; rank < top_k; ++rank)
-      sum += weights[rank] = std::exp(logits[chosen[rank]] - logits[chosen[0]]);
+    for (int64_t rank = 0; rank < top_k; ++rank) sum += weights[rank] = std::exp(logits[chosen[rank]] - max);
     for (int64_t rank = 0; rank < top_k; ++rank) weights[rank] /= sum;
   }
   if (ctx.tape)

@@ -19,6 +19,10 @@ struct Routing {
 /// Source: MiniMaxM1SparseMoeBlock in the published modeling file.
 Routing route(const Context& ctx, const Tensor& router_logits, int64_t top_k);
 
+/// The same with the choice given: experts [tokens, top_k], the weights from the live logits. What route() gives, bit
+/// for bit, when the choice is its own. Throws kInvalidArgument for an expert that is none.
+Routing route_to(const Context& ctx, const Tensor& router_logits, const Tensor& experts);
+
 /// dlogits_sum [tokens, experts] += the gradient of router logits, given that of the weights, [tokens, top_k].
 void route_backward(const Routing& routing, const Tensor& dweights, const Tensor& dlogits_sum);
 

@@ -2,10 +2,12 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <span>
 #include <vector>
 
 #include "ops/batch.h"
+#include "ops/router_replay.h"
 
 namespace minimax::train {
 
@@ -27,6 +29,8 @@ struct TrainBatch {
   std::vector<double> weights;        ///< [rows] of each row's term in the loss of the step
   std::vector<double> advantages;     ///< [rows] for a policy loss; empty: cross entropy
   std::vector<double> old_log_probs;  ///< [rows] likewise
+  /// Experts of these tokens, kept by one pass for the next ones (ops/router_replay.h); null: each pass chooses.
+  std::shared_ptr<RouterReplay> router_replay = {};
 
   int64_t token_count() const { return static_cast<int64_t>(tokens.size()); }
   /// As the model takes it.

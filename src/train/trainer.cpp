@@ -36,6 +36,7 @@ Tensor host_tensor(std::span<const int32_t> values) {
 /// The rows' log-probs; with a tape when the context has one.
 Tensor forward(Context& ctx, const MiniMaxM1& model, const TrainBatch& batch) {
   const Batch packed = batch.batch();
+  ctx.router_replay = batch.router_replay.get();
   const Tensor hidden = model.hidden(ctx, packed, {});
   return ops::log_probs(ctx, ops::gather_rows(ctx, hidden, packed.rows), model.lm_head, host_tensor(batch.targets));
 }

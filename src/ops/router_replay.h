@@ -1,0 +1,40 @@
+// RouterReplay: the experts that a batch's tokens went to, kept from one forward pass for later ones.
+#pragma once
+
+#include <cstdint>
+#include <unordered_map>
+
+#include "core/context.h"
+#include "ops/moe.h"
+
+namespace minimax {
+
+/// Set Context::router_replay, and every mixture that runs gives its choice of experts to it, or, once freeze() was
+/// called, takes the choice of the same mixture and token from it: the weights of the experts still come from the live
+/// router logits, so that the router learns. What a policy update needs of a batch that was sampled by older weights:
+/// else tokens change experts between the two, and their ratios say more about that than about the policy. Belongs to
+/// one batch: the same tokens, packed alike. Kept by the bytes of the router's weights, which must stay where they are.
+class RouterReplay {
+ public:
+  /// From now on decisions are taken, not kept.
+  void freeze() { frozen_ = true; }
+  bool frozen() const { return frozen_; }
+
+  /// What ops::route gives, with the experts kept here when frozen. Throws kInvalidArgument when they were kept for
+  /// another number of tokens.
+  ops::Routing route(const Context& ctx, const Tensor& router_logits, const Tensor& router, int64_t top_k);
+
+  /// Of the choices since freeze(), how many the live logits would have made otherwise (as sets), and all.
+  int64_t flips() const { return flips_; }
+  int64_t choices() const { return choices_; }
+  int64_t bytes() const;
+  /// Tokens that went to each expert of each mixture while decisions were kept. [experts of the router] each.
+  const std::unordered_map<const void*, Tensor>& chosen() const { return chosen_; }
+
+ private:
+  std::unordered_map<const void*, Tensor> chosen_;  // router -> [tokens, top_k] int32
+  bool frozen_ = false;
+  int64_t flips_ = 0, choices_ = 0;
+};
+
+}  // namespace minimax
