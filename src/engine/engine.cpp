@@ -34,6 +34,8 @@ void validate(const Request& request, const EngineOptions& options, int64_t voca
            vocab);
   MM_CHECK(request.deadline_seconds >= 0, "deadline_seconds is ", request.deadline_seconds, ", expected at least 0");
   MM_CHECK(request.loop_guard.tokens >= 0, "loop_guard.tokens is ", request.loop_guard.tokens, ", expected at least 0");
+  MM_CHECK(request.session.empty() || (options.prefix_cache && request.use_cache), "session \"", request.session,
+           "\" without the prefix cache, expected it to be on");
   MM_CHECK(request.max_thinking_tokens < 0 || options.thinking, "max_thinking_tokens is ", request.max_thinking_tokens,
            ", but this engine does not know how its model marks thinking");
 }
@@ -282,7 +284,26 @@ int64_t Engine::weights_version() const {
 }
 
 void Engine::clear_cache() {
-  impl_->between_steps([&] { impl_->scheduler.seats().prefixes().clear(); });
+  impl_->between_steps([&] {
+    impl_->scheduler.sessions().clear();
+    impl_->scheduler.seats().prefixes().clear();
+  });
+}
+
+std::vector<SessionInfo> Engine::sessions() const {
+  return impl_->between_steps([&] { return impl_->scheduler.sessions().list(); });
+}
+
+bool Engine::drop_session(const std::string& name) {
+  return impl_->between_steps([&] { return impl_->scheduler.sessions().drop(name); });
+}
+
+SessionInfo Engine::save_session(const std::string& name, const std::filesystem::path& path) {
+  return impl_->between_steps([&] { return impl_->scheduler.sessions().save(name, path); });
+}
+
+SessionInfo Engine::load_session(const std::filesystem::path& path) {
+  return impl_->between_steps([&] { return impl_->scheduler.sessions().load(path); });
 }
 
 }  // namespace minimax::engine

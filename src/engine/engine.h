@@ -65,11 +65,12 @@ struct EngineOptions {
   std::function<void(const Batch&)> before_forward;
 };
 
-/// What a saved session holds.
 struct SessionInfo {
   std::string name;
-  int64_t tokens = 0;
-  int64_t bytes = 0;  ///< of the file
+  int64_t tokens = 0;        ///< that need not be computed again
+  int64_t bytes = 0;         ///< of its file; 0 for one in memory
+  bool in_memory = true;     ///< false: its state had to leave memory; a prompt that begins with it is computed again
+  bool same_kernels = true;  ///< false: written with other kernels, whose last bits differ from those of this process
 };
 
 /// A token's bits, and its log-prob's, are the same whatever else runs, however prompts are cut, whether a prefix was
@@ -118,16 +119,18 @@ class Engine {
   /// Forgets all cached prefixes and sessions.
   void clear_cache();
 
-  /// Writes the state of a session (Request::session) to a file, atomically. Throws kNotFound when there is no such
-  /// session, kIo.
-  SessionInfo save_session(const std::string& name, const std::filesystem::path& path);
-  /// Reads it back, into this engine or one of another process: a prompt that begins with the session's tokens then
-  /// starts from its state, with the bits it would have had. Throws kInvalidArgument, saying what does not fit, for a
-  /// file of another model, precision or version or one that is damaged; kOutOfMemory when it does not fit the budget.
-  SessionInfo load_session(const std::filesystem::path& path);
+  /// A session is the state at the end of an answer, under the name that Request::session gave it; a later answer of
+  /// that name takes its place. It is the last to leave memory.
+  std::vector<SessionInfo> sessions() const;
   /// False when there was none.
   bool drop_session(const std::string& name);
-  std::vector<SessionInfo> sessions() const;
+  /// Writes a session to a file, atomically. Throws kNotFound when there is none of that name or its state had to leave
+  /// memory, kIo.
+  SessionInfo save_session(const std::string& name, const std::filesystem::path& path);
+  /// Reads one back, into this engine or one of another process: a prompt that begins with the session's tokens then
+  /// starts from its state, with the bits it would have had. Throws kInvalidArgument, saying what does not fit, for a
+  /// file of another model or version or one that is damaged; kOutOfMemory when it does not fit the budget.
+  SessionInfo load_session(const std::filesystem::path& path);
 
  private:
   struct Impl;

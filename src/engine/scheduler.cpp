@@ -37,7 +37,8 @@ Scheduler::Scheduler(const MiniMaxM1& model, ThreadPool& threads, const EngineOp
     : model_(model),
       options_(options),
       ctx_{.device = Device::kCpu, .arena = &arena_, .threads = &threads, .matmul_precision = options.precision},
-      seats_(model.config, options) {}
+      seats_(model.config, options),
+      sessions_(model, options, seats_) {}
 
 Scheduler::~Scheduler() {
   for (const auto& job : jobs_) cancel(job->id);
@@ -431,7 +432,11 @@ void Scheduler::finish(Answer& answer, FinishReason reason, const std::exception
   stats_.reasoning_tokens += answer.end.reasoning_tokens;
   job.usage.generated_tokens += answer.end.tokens;
   job.usage.reasoning_tokens += answer.end.reasoning_tokens;
-  seats_.leave(answer, reason != FinishReason::kError && options_.snapshots.answer_end);
+  const bool session = !job.request.session.empty() && answer.number == 0 && reason != FinishReason::kError;
+  const auto length = static_cast<size_t>(answer.sequence.length);
+  const auto kept =
+      seats_.leave(answer, reason != FinishReason::kError && (options_.snapshots.answer_end || session), session);
+  if (session && length > 0) sessions_.put(job.request.session, job.salt, std::span(answer.ids).first(length), kept);
   if (answer.number == 0) job.prompt_read = true;  // nobody else will read it for the others
   if (!job.picks_best()) tell(job, [&](Listener& to) { to.on_finish(answer.end); });
   if (--job.unfinished == 0) end(job);
@@ -492,6 +497,8 @@ void Scheduler::sweep() {
 
 void Scheduler::weights_changed(bool recompute) {
   ++weights_version_;
+  sessions_.clear();
+  sessions_.forget_tag();
   seats_.prefixes().clear();
   const std::vector<Answer*> running = seats_.running();
   if (recompute)
@@ -514,6 +521,7 @@ EngineStats Scheduler::stats() const {
   now.snapshot_bytes = prefixes.snapshot_bytes;
   now.cached_pages = prefixes.pages;
   now.cached_snapshots = prefixes.snapshots;
+  now.sessions = sessions_.size();
   now.weights_version = weights_version_;
   now.cache_queries = seats.queries;
   now.cache_query_tokens = seats.query_tokens;

@@ -11,6 +11,7 @@
 #include "engine/engine.h"
 #include "engine/job.h"
 #include "engine/seats.h"
+#include "engine/sessions.h"
 
 namespace minimax::engine {
 
@@ -40,6 +41,7 @@ class Scheduler {
   /// Ids of requests that ended since the last call.
   std::vector<RequestId> take_ended() { return std::exchange(ended_, {}); }
   Seats& seats() { return seats_; }
+  Sessions& sessions() { return sessions_; }
 
  private:
   /// A run of one answer's tokens in a batch.
@@ -94,6 +96,7 @@ class Scheduler {
   std::vector<int32_t> dead_ids_;
   bool dead_ids_known_ = false;
   Seats seats_;
+  Sessions sessions_;
   std::vector<std::unique_ptr<Job>> jobs_;
   std::vector<SamplerScratch> scratch_;
   std::vector<RequestId> ended_;

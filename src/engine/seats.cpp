@@ -21,7 +21,8 @@ bool before(const Answer* a, const Answer* b) {
 Seats::Seats(const ModelConfig& config, const EngineOptions& options)
     : options_(options),
       every_tokens_((options.snapshots.every_tokens + kChunk - 1) / kChunk * kChunk),
-      cache_(config, StateCache::Limits{memory_bytes(config, options), options.max_running}),
+      // One slot more than sequences run: what is read from a file goes through it.
+      cache_(config, StateCache::Limits{memory_bytes(config, options), options.max_running + 1}),
       prefixes_(cache_) {
   MM_CHECK_KIND(kOutOfMemory, max_tokens() >= kChunk, "memory_bytes is ", cache_.budget().limit(),
                 ", expected at least ", cache_.slot_bytes() + cache_.page_bytes(),
@@ -132,14 +133,28 @@ void Seats::restart(Answer& answer) {
   unseat(answer);
 }
 
-void Seats::leave(Answer& answer, bool keep_state) {
+PrefixCache::SnapshotId Seats::leave(Answer& answer, bool keep_state, bool pinned) {
+  PrefixCache::SnapshotId kept = 0;
   if (answer.phase == Answer::Phase::kRunning) {
     if (keep_state && options_.prefix_cache && answer.job.request.use_cache)
-      prefixes_.keep(answer.job.salt, answer.ids, answer.sequence, {}, true, false);
+      kept = prefixes_.keep(answer.job.salt, answer.ids, answer.sequence, {}, true, pinned);
     unseat(answer);
   }
   unpin(answer.pinned);
   answer.phase = Answer::Phase::kDone;
+  return kept;
+}
+
+PrefixCache::SnapshotId Seats::adopt(const SavedSession& saved) {
+  const int64_t pages = StateCache::pages_for(saved.snapshot.state.length);
+  if (!prefixes_.make_room(cache_.slot_bytes() + pages * cache_.page_bytes())) return 0;
+  Sequence sequence = cache_.restore(saved.snapshot);
+  Tensor logits;
+  if (saved.logits.defined()) {  // not a view of the file
+    logits = Tensor::empty(saved.logits.shape(), DType::kFloat32);
+    std::copy_n(saved.logits.data<float>(), saved.logits.elements(), logits.data<float>());
+  }
+  return prefixes_.keep(saved.salt, saved.ids, sequence, logits, true, true);
 }
 
 int64_t Seats::next_stop(const Answer& answer) const {

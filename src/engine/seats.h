@@ -6,6 +6,7 @@
 
 #include "engine/engine.h"
 #include "engine/job.h"
+#include "engine/session_file.h"
 
 namespace minimax::engine {
 
@@ -26,8 +27,11 @@ class Seats {
   void preempt(Answer& answer);
   /// Takes the seat away and drops the state: it is computed again.
   void restart(Answer& answer);
-  /// Takes the seat away at the answer's end. `keep_state`: as a snapshot for the next turn.
-  void leave(Answer& answer, bool keep_state);
+  /// Takes the seat away at the answer's end. `keep_state`: as a snapshot for the next turn, which is returned (0:
+  /// there is none); `pinned`: as PrefixCache::pin.
+  PrefixCache::SnapshotId leave(Answer& answer, bool keep_state, bool pinned);
+  /// Takes a saved state into the prefix cache, pinned. 0 when there is no room now.
+  PrefixCache::SnapshotId adopt(const SavedSession& saved);
 
   /// After a forward pass that brought a prompt to a place worth keeping. `last_logits` [vocab]: of the last token,
   /// when it was the prompt's last.

@@ -18,6 +18,12 @@ Tensor one_row_like(const Tensor& x) {
   return Tensor::empty({1, x.dim(1), x.dim(2), x.dim(3)}, DType::kFloat32);
 }
 
+Tensor copy_of(const Tensor& x) {
+  const Tensor copy = Tensor::empty(x.shape(), x.dtype());
+  std::memcpy(copy.raw(), x.raw(), static_cast<size_t>(x.bytes()));
+  return copy;
+}
+
 /// Rows that no position fills hold whatever was there before, perhaps another user's: they must not leave the cache.
 /// transposed: [1, heads, head_dim, kChunk], positions fastest; else [1, heads, kChunk, head_dim].
 void clear_unfilled(const Tensor& x, int64_t filled, bool transposed) {
@@ -207,25 +213,25 @@ Sequence StateCache::resume(const StateMark& mark, std::span<const int32_t> page
 }
 
 Snapshot StateCache::save(const Sequence& sequence) const {
-  return save(mark(sequence), sequence.pages);
+  Snapshot snapshot = view(mark(sequence), sequence.pages);
+  for (std::vector<KvPages>& pages : snapshot.pages)
+    for (KvPages& page : pages) page = {copy_of(page.k), copy_of(page.v)};
+  return snapshot;
 }
 
-Snapshot StateCache::save(const StateMark& mark, std::span<const int32_t> pages) const {
+Snapshot StateCache::view(const StateMark& mark, std::span<const int32_t> pages) const {
   Snapshot snapshot{mark, {}};
-  const int64_t count = pages_for(mark.length), filled = mark.length % kChunk;
+  const int64_t filled = mark.length % kChunk;
+  pages = pages.first(static_cast<size_t>(pages_for(mark.length)));
   for (const LayerCache& layer : layers_) {
-    KvPages& copy = snapshot.pages.emplace_back();
+    std::vector<KvPages>& views = snapshot.pages.emplace_back();
     if (!layer.kv.k.defined()) continue;
-    const Tensor& k = layer.kv.k;
-    copy.k = Tensor::empty({count, k.dim(1), k.dim(2), k.dim(3)}, DType::kFloat32);
-    copy.v = Tensor::empty({count, k.dim(1), k.dim(3), k.dim(2)}, DType::kFloat32);
-    for (int64_t page = 0; page < count; ++page) {
-      copy_row(layer.kv.k, pages[static_cast<size_t>(page)], copy.k, page);
-      copy_row(layer.kv.v, pages[static_cast<size_t>(page)], copy.v, page);
-    }
+    for (const int32_t page : pages)
+      views.push_back({layer.kv.k.rows(page, page + 1), layer.kv.v.rows(page, page + 1)});
     if (filled == 0) continue;
-    clear_unfilled(copy.k.rows(count - 1, count), filled, true);
-    clear_unfilled(copy.v.rows(count - 1, count), filled, false);
+    views.back() = {copy_of(views.back().k), copy_of(views.back().v)};
+    clear_unfilled(views.back().k, filled, true);
+    clear_unfilled(views.back().v, filled, false);
   }
   return snapshot;
 }
@@ -239,9 +245,11 @@ Sequence StateCache::restore(const Snapshot& snapshot) {
     load_slot(sequence.slot, snapshot.state);
     for (size_t i = 0; i < layers_.size(); ++i) {
       if (!layers_[i].kv.k.defined()) continue;
+      MM_CHECK(snapshot.pages[i].size() == sequence.pages.size(), "snapshot has ", snapshot.pages[i].size(),
+               " pages in layer ", i, ", expected ", sequence.pages.size());
       for (size_t page = 0; page < sequence.pages.size(); ++page) {
-        copy_row(snapshot.pages[i].k, static_cast<int64_t>(page), layers_[i].kv.k, sequence.pages[page]);
-        copy_row(snapshot.pages[i].v, static_cast<int64_t>(page), layers_[i].kv.v, sequence.pages[page]);
+        copy_row(snapshot.pages[i][page].k, 0, layers_[i].kv.k, sequence.pages[page]);
+        copy_row(snapshot.pages[i][page].v, 0, layers_[i].kv.v, sequence.pages[page]);
       }
     }
   } catch (...) {

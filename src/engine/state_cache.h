@@ -27,10 +27,11 @@ struct StateMark {
   std::vector<LightningSlots> layers;
 };
 
-/// A whole sequence, independent of the cache it was taken from.
+/// A whole sequence.
 struct Snapshot {
   StateMark state;
-  std::vector<KvPages> pages;  ///< of each layer: [pages of the sequence, ...]; undefined for lightning layers
+  /// By layer and page, each [1, ...]; empty for lightning layers. Rows past the length are zero.
+  std::vector<std::vector<KvPages>> pages;
 };
 
 /// Pages and slots are counted against one budget, beside what others take from it (budget()). Memory is taken from the
@@ -62,9 +63,10 @@ class StateCache {
   /// A new sequence that goes on from a mark. `pages`: those of the sequence that was marked, up to the mark's length;
   /// full ones are shared, a last partial one is copied. Throws kOutOfMemory and takes nothing.
   Sequence resume(const StateMark& mark, std::span<const int32_t> pages);
+  /// A copy, independent of the cache.
   Snapshot save(const Sequence& sequence) const;
-  /// The same of a mark and the pages it belongs to. Rows past the length are zero.
-  Snapshot save(const StateMark& mark, std::span<const int32_t> pages) const;
+  /// A mark and the pages it belongs to, without a copy but of a partial page: valid until one of these is released.
+  Snapshot view(const StateMark& mark, std::span<const int32_t> pages) const;
   /// A new sequence that goes on with the same bits as the saved one. Throws kOutOfMemory, or kInvalidArgument when the
   /// snapshot is of a model of another shape.
   Sequence restore(const Snapshot& snapshot);

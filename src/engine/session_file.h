@@ -1,0 +1,44 @@
+// Session files: the state of a token sequence on disk, to go on from there in another process with the same bits.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "engine/state_cache.h"
+#include "model/minimax_m1.h"
+
+namespace minimax::engine {
+
+/// What a state belongs to. States of another model are nonsense; those of other kernels differ in the last bits.
+struct ModelTag {
+  std::string model;    ///< hash of the shape and of samples of every weight, 16 hexadecimal digits
+  std::string kernels;  ///< instruction set and precision of products
+};
+
+std::string kernels_name(MatmulPrecision precision);
+/// Reads a few hundred bytes of each weight.
+ModelTag model_tag(const MiniMaxM1& model, MatmulPrecision precision);
+
+struct SavedSession {
+  std::string name;
+  std::string salt;          ///< of the prefix cache
+  std::string kernels;       ///< as ModelTag::kernels when it was written
+  std::vector<int32_t> ids;  ///< snapshot.state.length of them
+  Snapshot snapshot;         ///< views of the mapped file
+  Tensor logits;             ///< [vocab] of the last token; undefined when it was not kept
+};
+
+/// A safetensors file with tensors `ids`, `logits`, `layer.N.state`, `layer.N.k_window`, `layer.N.v_window`,
+/// `layer.N.k.P` and `layer.N.v.P` (page P), and metadata for the checks below. Written atomically; nothing of the
+/// snapshot is copied. Throws kIo.
+void write_session(const std::filesystem::path& path, const SavedSession& session, const ModelTag& tag);
+
+/// Throws kInvalidArgument, naming the file, what was found and what was expected, for a file that is no session, of
+/// another version, of another model, damaged (every tensor is under a checksum), or with tensors that do not fit
+/// `config`; kNotFound, kIo.
+SavedSession read_session(const std::filesystem::path& path, const ModelConfig& config, const ModelTag& tag);
+
+}  // namespace minimax::engine

@@ -1,0 +1,57 @@
+// Sessions: named states in the prefix cache, which can be written to files and read back.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <map>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "engine/engine.h"
+#include "engine/seats.h"
+#include "engine/session_file.h"
+
+namespace minimax::engine {
+
+/// Not thread-safe.
+class Sessions {
+ public:
+  /// All must outlive this.
+  Sessions(const MiniMaxM1& model, const EngineOptions& options, Seats& seats)
+      : model_(model), options_(options), seats_(seats) {}
+
+  /// Puts a name on a snapshot, which was kept pinned, of `ids`; 0: there was no room for one.
+  void put(const std::string& name, const std::string& salt, std::span<const int32_t> ids,
+           PrefixCache::SnapshotId snapshot);
+  bool drop(const std::string& name);
+  void clear();
+  std::vector<SessionInfo> list() const;
+  int64_t size() const { return static_cast<int64_t>(sessions_.size()); }
+
+  SessionInfo save(const std::string& name, const std::filesystem::path& path);
+  SessionInfo load(const std::filesystem::path& path);
+
+  /// The weights changed: files of before belong to another model.
+  void forget_tag() { tag_.reset(); }
+  const ModelTag& tag();
+
+ private:
+  struct Session {
+    std::string salt;
+    std::vector<int32_t> ids;
+    PrefixCache::SnapshotId snapshot = 0;
+    bool same_kernels = true;
+    std::string kernels;
+  };
+  SessionInfo info(const std::string& name, const Session& session) const;
+
+  const MiniMaxM1& model_;
+  const EngineOptions& options_;
+  Seats& seats_;
+  std::map<std::string, Session> sessions_;
+  std::optional<ModelTag> tag_;
+};
+
+}  // namespace minimax::engine
