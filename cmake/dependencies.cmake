@@ -3,6 +3,7 @@ find_package(Threads REQUIRED)
 find_package(Boost 1.81 CONFIG REQUIRED COMPONENTS headers json)
 find_package(CLI11 REQUIRED)
 find_package(fmt 9 REQUIRED)
+find_package(OpenSSL 3.0 REQUIRED)  # TLS of the server
 find_package(ZLIB REQUIRED)  # tokenizer files may be gzipped
 find_package(PkgConfig REQUIRED)
 pkg_check_modules(edit REQUIRED IMPORTED_TARGET libedit)

@@ -3,6 +3,7 @@
 
 #include "cli/command.h"
 #include "cli/options.h"
+#include "cli/serve.h"
 #include "cli/terminal.h"
 
 namespace minimax::cli {
@@ -16,6 +17,7 @@ struct Session {
 
 Command define_run();
 Command define_chat();
+Command define_serve();
 Command define_forward();
 Command define_tokenize();
 Command define_inspect();
@@ -32,6 +34,7 @@ int run_verb(const VersionOptions& options, Session& session);
 int run_verb(const CompletionOptions& options, Session& session);
 int run_verb(const RunOptions& options, Session& session);
 int run_verb(const ChatOptions& options, Session& session);
+int run_verb(const ServeOptions& options, Session& session);
 int run_verb(const ForwardOptions& options, Session& session);
 int run_verb(const TokenizeOptions& options, Session& session);
 int run_verb(const InspectOptions& options, Session& session);

@@ -12,6 +12,7 @@
 #include <string_view>
 #include <vector>
 
+#include "core/error.h"
 #include "io/json_fwd.h"
 
 namespace minimax::io {
@@ -51,6 +52,17 @@ std::string write_json(const json::value& value, JsonStyle style = JsonStyle::kC
 std::string write_json_string(std::string_view text);
 /// One number as write_json writes it.
 std::string write_json_number(double number);
+
+/// What the readers of JsonField throw: kInvalidArgument, and the place for whoever reports it apart.
+class FieldError : public Error {
+ public:
+  FieldError(const std::string& message, std::string path)
+      : Error(ErrorKind::kInvalidArgument, message), path_(std::move(path)) {}
+  const std::string& path() const { return path_; }
+
+ private:
+  std::string path_;
+};
 
 /// A place in a document: a value, or nothing when the member is absent, and the path that led there. The readers
 /// throw kInvalidArgument with the document, the path, the value found and the type expected:
@@ -102,7 +114,7 @@ class JsonField {
   const std::string& path() const { return path_; }
   const std::string& document() const { return document_; }
 
-  /// Throws kInvalidArgument: DOCUMENT: "PATH" is VALUE (TYPE), expected EXPECTED
+  /// Throws FieldError: DOCUMENT: "PATH" is VALUE (TYPE), expected EXPECTED
   [[noreturn]] void fail(std::string_view expected) const;
 
  private:

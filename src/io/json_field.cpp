@@ -154,8 +154,7 @@ const json::value& JsonField::value() const {
 
 void JsonField::fail(std::string_view expected) const {
   const std::string name = path_.empty() ? "the document" : cat('"', path_, '"');
-  throw Error(ErrorKind::kInvalidArgument,
-              cat(document_, ": ", name, " is ", describe(value_), ", expected ", expected));
+  throw FieldError(cat(document_, ": ", name, " is ", describe(value_), ", expected ", expected), path_);
 }
 
 }  // namespace minimax::io

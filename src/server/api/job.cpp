@@ -1,0 +1,111 @@
+#include "server/api/job.h"
+
+#include <algorithm>
+
+namespace minimax::server {
+namespace {
+
+constexpr std::chrono::seconds kSilence{10};
+
+ApiError failure_of(const engine::AnswerEnd& end) {
+  return to_api_error(std::make_exception_ptr(Error(end.error_kind, end.error)));
+}
+
+}  // namespace
+
+Job::Job(const ServedModel& model, AnswerSpec spec, std::unique_ptr<AnswerWriter> writer,
+         std::shared_ptr<Exchange> exchange)
+    : model_(model), spec_(std::move(spec)), exchange_(std::move(exchange)), writer_(std::move(writer)) {
+  for (int64_t answer = 0; answer < spec_.request.n; ++answer) {
+    AnswerTextOptions options = spec_.text;
+    options.parser.tool_calls.id_seed += static_cast<uint64_t>(answer);
+    answers_.emplace_back(model.tokenizer, std::move(options));
+  }
+}
+
+engine::RequestId Job::start(Over over) {
+  over_ = std::move(over);
+  last_word_ = std::chrono::steady_clock::now();
+  engine::Request request = spec_.request;  // stop ids are still needed here
+  const engine::RequestId id = model_.engine->submit(std::move(request), shared_from_this());
+  spec_.request.prompt = {};
+  {
+    const std::lock_guard lock(mutex_);
+    begin();
+  }
+  return id;
+}
+
+// Under the mutex.
+void Job::begin() {
+  if (begun_) return;
+  begun_ = true;
+  writer_->begin();
+}
+
+void Job::on_prompt(int64_t, int64_t) {
+  const std::lock_guard lock(mutex_);
+  const auto now = std::chrono::steady_clock::now();
+  if (now - last_word_ < kSilence) return;
+  begin();
+  writer_->keep_alive();
+  last_word_ = now;
+}
+
+void Job::on_prompt_logprobs(const std::vector<engine::PromptToken>& tokens) {
+  const std::lock_guard lock(mutex_);
+  begin();
+  writer_->prompt(0, tokens);
+}
+
+engine::FinishReason Job::on_token(const engine::Token& token) {
+  const std::lock_guard lock(mutex_);
+  begin();
+  const std::vector<int32_t>& stops = spec_.request.stop_ids;
+  if (std::find(stops.begin(), stops.end(), token.sampled.id) != stops.end()) return engine::FinishReason::kNone;
+  AnswerText& answer = answers_[static_cast<size_t>(token.answer)];
+  const AnswerText::Step step = answer.push(token.sampled);
+  if (!step.empty()) {
+    writer_->piece(token.answer, step);
+    last_word_ = std::chrono::steady_clock::now();
+  }
+  if (step.stopped) return engine::FinishReason::kStopString;
+  if (step.call_ended && !spec_.parallel_tool_calls) return engine::FinishReason::kToolCalls;
+  return engine::FinishReason::kNone;
+}
+
+void Job::on_finish(const engine::AnswerEnd& end) {
+  const std::lock_guard lock(mutex_);
+  begin();
+  if (end.reason == engine::FinishReason::kError && !failure_) failure_ = failure_of(end);
+  if (failure_) return;
+  AnswerText& answer = answers_[static_cast<size_t>(end.answer)];
+  // What follows the one call that was asked for is not wanted either.
+  if (end.reason != engine::FinishReason::kToolCalls) {
+    const AnswerText::Step step = answer.finish();
+    if (!step.empty()) writer_->piece(end.answer, step);
+  }
+  AnswerFinish finish{.answer = end.answer, .reason = end.reason, .stop_string = answer.stop_string()};
+  if (finish.reason == engine::FinishReason::kStopToken && answer.tool_calls() > 0)
+    finish.reason = engine::FinishReason::kToolCalls;
+  writer_->end(finish);
+}
+
+void Job::on_done(const engine::Usage& usage) {
+  {
+    const std::lock_guard lock(mutex_);
+    begin();
+    exchange_->note("prompt_tokens", usage.prompt_tokens);
+    exchange_->note("cached_tokens", usage.cached_tokens);
+    exchange_->note("completion_tokens", usage.generated_tokens);
+    exchange_->note("queue_ms", static_cast<int64_t>(usage.queue_seconds * 1e3));
+    exchange_->note("prefill_ms", static_cast<int64_t>(usage.prefill_seconds * 1e3));
+    if (failure_)
+      writer_->failed(*failure_);
+    else
+      writer_->done(usage);
+  }
+  if (over_) over_(usage);
+}
+
+}  // namespace minimax::server

@@ -1,0 +1,152 @@
+#include "server/app.h"
+
+#include <chrono>
+#include <map>
+
+#include "io/json.h"
+#include "server/openai/endpoints.h"
+#include "server/web_page.h"
+
+namespace minimax::server {
+namespace {
+
+constexpr size_t kMaxWaitingWork = 4096;
+
+void health(Service&, const std::shared_ptr<Exchange>& exchange) {
+  exchange->respond({.body = R"({"status":"ok"})"});
+}
+
+double wall_seconds() {
+  return std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count();
+}
+
+}  // namespace
+
+App::App(ServedModel model, AppOptions options)
+    : service_{.model = std::move(model),
+               .session_folder = options.session_folder,
+               .max_body_bytes = options.http.max_body_bytes},
+      options_(std::move(options)),
+      gate_(options_.gate) {
+  add_routes();
+  http_ = std::make_unique<HttpServer>(
+      options_.http, [this](std::shared_ptr<Exchange> exchange) { handle(std::move(exchange)); },
+      [this](const Request& request, const Outcome& outcome) { finished(request, outcome); },
+      [](int status, const std::string& message) { return error_body(ApiError(status, message), ApiStyle::kOpenAi); });
+  work_ = std::make_unique<WorkQueue>(options_.request_threads, kMaxWaitingWork);
+}
+
+App::~App() = default;
+
+void App::add_routes() {
+  const auto ready = [this](Service&, const std::shared_ptr<Exchange>& exchange) {
+    if (draining_) throw ApiError(503, "the server is shutting down");
+    exchange->respond({.body = R"({"status":"ready"})"});
+  };
+  routes_ = {
+      {.method = "POST", .path = "/v1/chat/completions", .endpoint = chat_completions, .heavy = true},
+      {.method = "POST", .path = "/v1/completions", .endpoint = completions, .heavy = true},
+      {.method = "GET", .path = "/v1/models", .endpoint = list_models},
+      {.method = "GET", .path = "/v1/models/", .endpoint = show_model},
+      {.method = "GET", .path = "/health", .endpoint = health, .needs_key = false},
+      {.method = "GET", .path = "/ready", .endpoint = ready, .needs_key = false},
+  };
+}
+
+const App::Route* App::find(const Request& request, bool& path_known) const {
+  path_known = false;
+  const std::string_view method = request.method == "HEAD" ? "GET" : std::string_view(request.method);
+  for (const Route& route : routes_) {
+    const bool prefix =
+        route.path.ends_with('/') && request.path.size() > route.path.size() && request.path.starts_with(route.path);
+    if (!prefix && request.path != route.path) continue;
+    path_known = true;
+    if (route.method == method) return &route;
+  }
+  return nullptr;
+}
+
+void App::handle(std::shared_ptr<Exchange> exchange) {
+  const Request& request = exchange->request();
+  exchange->add_header("x-request-id", new_id("req_"));
+  bool path_known = false;
+  const Route* route = find(request, path_known);
+  const ApiStyle style = route ? route->style : ApiStyle::kOpenAi;
+  const bool web = !route && options_.web && find_web_file(request.path);
+  if (const auto refused = gate_.check(*exchange, !web && (!route || route->needs_key)))
+    return exchange->respond(error_response(*refused, style));
+  if (request.method == "OPTIONS")
+    return exchange->respond({.status = 204,
+                              .content_type = "",
+                              .headers = {{"access-control-allow-methods", "GET, POST, DELETE, OPTIONS"},
+                                          {"access-control-allow-headers",
+                                           "authorization, content-type, x-api-key, "
+                                           "anthropic-version, anthropic-beta"},
+                                          {"access-control-max-age", "600"}}});
+  if (web && respond_web(*exchange)) return;
+  if (!route)
+    return exchange->respond(error_response(path_known
+                                                ? ApiError(405, request.path + " does not take " + request.method)
+                                                : ApiError(404, "there is nothing at " + request.path, "", "not_found"),
+                                            style));
+  if (!route->heavy) return call(*route, exchange);
+  if (!work_->post([this, route, exchange] { call(*route, exchange); })) {
+    ApiError busy(429, "too many requests are waiting to be read", "", "queue_full");
+    busy.retry_after_seconds = 1;
+    exchange->respond(error_response(busy, style));
+  }
+}
+
+bool App::respond_web(Exchange& exchange) const {
+  const Request& request = exchange.request();
+  if (request.method != "GET" && request.method != "HEAD") return false;
+  const WebFile* file = find_web_file(request.path);
+  if (!file) return false;
+  Response response{.content_type = std::string(file->content_type)};
+  response.headers = {{"cache-control", std::string(file->cache_control)}, {"etag", std::string(file->etag)}};
+  for (const WebHeader& header : kWebHeaders) response.headers.emplace_back(header.name, header.value);
+  if (request.header("if-none-match") == file->etag) {
+    response.status = 304;
+  } else if (!file->gzip.empty() && request.header("accept-encoding").find("gzip") != std::string_view::npos) {
+    response.headers.emplace_back("content-encoding", "gzip");
+    response.body = file->gzip;
+  } else {
+    response.body = file->bytes;
+  }
+  response.headers.emplace_back("vary", "Accept-Encoding");
+  exchange.respond(response);
+  return true;
+}
+
+void App::call(const Route& route, const std::shared_ptr<Exchange>& exchange) {
+  try {
+    route.endpoint(service_, exchange);
+  } catch (...) {
+    exchange->respond(error_response(to_api_error(std::current_exception()), route.style));
+  }
+}
+
+void App::finished(const Request& request, const Outcome& outcome) {
+  if (!options_.access_log) return;
+  io::json::object line{{"time", wall_seconds()},
+                        {"peer", request.peer},
+                        {"method", request.method},
+                        {"path", request.path},
+                        {"status", outcome.client_gone && outcome.status == 0 ? 499 : outcome.status},
+                        {"ms", outcome.seconds * 1e3},
+                        {"bytes_in", request.body.size()},
+                        {"bytes_out", outcome.bytes_sent}};
+  if (outcome.client_gone) line["client_gone"] = true;
+  // A call with several prompts is several requests of the engine, and notes each key as often.
+  std::map<std::string, int64_t> sums;
+  for (const auto& [key, value] : outcome.notes) sums[key] += value;
+  for (const auto& [key, value] : sums) line[key] = value;
+  options_.access_log(io::write_json(line, io::JsonStyle::kPython));
+}
+
+void App::drain() {
+  draining_ = true;
+  http_->drain();
+}
+
+}  // namespace minimax::server
