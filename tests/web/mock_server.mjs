@@ -7,7 +7,7 @@ import process from 'node:process';
 import { fileURLToPath } from 'node:url';
 import * as texts from './mock_texts.mjs';
 
-const root = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '../..');
+const root = process.env.MINIMAX_ROOT ?? path.resolve(path.dirname(fileURLToPath(import.meta.url)), '../..');
 const types = { html: 'text/html; charset=utf-8', js: 'text/javascript; charset=utf-8', css: 'text/css; charset=utf-8', txt: 'text/plain; charset=utf-8', svg: 'image/svg+xml', woff2: 'font/woff2' };
 
 // The headers that the program sends, read from where they are written.
@@ -78,7 +78,10 @@ async function complete(server, body, response) {
     ++said;
     await say(chunk({ content: piece }));
   }
-  if (cut) return response.destroy();
+  if (cut) {
+    await sleep(50);  // or the system may drop what was written
+    return response.destroy();
+  }
   for (const [index, call] of calls.entries()) {
     await say(chunk({ tool_calls: [{ index, id: `call_${index}`, type: 'function', function: { name: call.name, arguments: '' } }] }));
     for (const piece of pieces(call.arguments)) await say(chunk({ tool_calls: [{ index, function: { arguments: piece } }] }));

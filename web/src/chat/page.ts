@@ -49,5 +49,7 @@ export const showDialog = (dialog: DialogName): void => page.patch({ dialog });
 
 /** Asks the composer for the focus, perhaps with a text to put there. */
 export const composerWish = new Store<{ text?: string } | null>(null);
+/** Asks for the focus in the search field; counts the wishes. */
+export const searchWish = new Store(0);
 /** The question that is being edited. */
 export const editing = new Store<string | null>(null);

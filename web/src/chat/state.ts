@@ -63,6 +63,8 @@ export const app = new Store<AppState>({
   toast: null,
 });
 
+const SAVE_MS = 1000;  // how often a growing answer is written down
+
 const server = (): ServerAddress => ({ base: '', key: app.value.apiKey });
 
 // --- toasts -----------------------------------------------------------------------------------------------------------
@@ -191,7 +193,7 @@ function ask(conversation: Conversation, parent: string, history?: AnyTurn[]): v
     turn: grown => {
       const latest = find(id);
       if (!latest || !(grown.id in latest.turns)) return run.abort.abort();  // deleted meanwhile
-      const save = !running(grown) || Date.now() - saved > 2000;
+      const save = !running(grown) || Date.now() - saved > SAVE_MS;
       if (save) saved = Date.now();
       put(withTurn(latest, grown), save);
       if (grown.error?.kind === 'unreachable' || grown.error?.kind === 'key') void askServer();
@@ -355,7 +357,7 @@ export async function start(): Promise<void> {
   window.addEventListener('pagehide', () => {
     for (const id of Object.keys(app.value.runs)) {
       const conversation = find(id);
-      if (conversation) void storage.save(conversation);
+      if (conversation) storage.saveInPassing(conversation);
     }
   });
   document.addEventListener('visibilitychange', () => {

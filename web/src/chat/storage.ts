@@ -3,6 +3,7 @@ import type { Conversation } from './conversation';
 
 const STORE = 'conversations';
 let opened: Promise<IDBDatabase | null> | undefined;
+let ready: IDBDatabase | undefined;
 const memory = new Map<string, Conversation>();
 
 function open(): Promise<IDBDatabase | null> {
@@ -12,6 +13,7 @@ function open(): Promise<IDBDatabase | null> {
       request.onupgradeneeded = () => request.result.createObjectStore(STORE, { keyPath: 'id' });
       request.onsuccess = () => {
         request.result.onversionchange = () => request.result.close();
+        ready = request.result;
         resolve(request.result);
       };
       request.onerror = () => resolve(null);
@@ -50,6 +52,14 @@ export async function load(id: string): Promise<Conversation | undefined> {
 export async function save(conversation: Conversation): Promise<void> {
   if (await durable()) await work('readwrite', store => store.put(conversation));
   else memory.set(conversation.id, conversation);
+}
+
+/** For a page that is about to go: begins at once, and nobody waits. */
+export function saveInPassing(conversation: Conversation): void {
+  if (!ready) return;
+  const transaction = ready.transaction(STORE, 'readwrite');
+  transaction.objectStore(STORE).put(conversation);
+  transaction.commit();
 }
 
 export async function remove(id: string): Promise<void> {

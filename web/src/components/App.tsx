@@ -2,7 +2,7 @@
 import { useEffect } from 'preact/hooks';
 import { app, dismissToast, newChat, regenerate, stop, toast } from '../chat/state';
 import { shownTurns, type AssistantTurn } from '../chat/conversation';
-import { composerWish, narrow, page, setThinkingOpen, showDialog, togglePanel, toggleSidebar } from '../chat/page';
+import { composerWish, narrow, page, searchWish, setThinkingOpen, showDialog, togglePanel, toggleSidebar } from '../chat/page';
 import { copyText } from '../lib/browser';
 import { useStore } from '../lib/store';
 import { IconButton } from '../ui/controls';
@@ -38,7 +38,7 @@ function onKeyDown(event: KeyboardEvent): void {
     }
     if (command && event.shiftKey && event.code === 'KeyO') return newChat;
     if (command && !event.shiftKey && !event.altKey) {
-      if (event.key === 'k') return () => (toggleSidebar(true), setTimeout(() => document.getElementById('search')?.focus()));
+      if (event.key === 'k') return () => (toggleSidebar(true), ++searchWish.value);
       if (event.key === 'b') return () => toggleSidebar();
       if (event.key === ',') return () => togglePanel();
     }

@@ -1,7 +1,7 @@
 // The list of conversations.
-import { useEffect, useMemo, useRef, useState } from 'preact/hooks';
+import { useEffect, useLayoutEffect, useMemo, useRef, useState } from 'preact/hooks';
 import { app, deleteConversation, newChat, openConversation, rename, type ListEntry } from '../chat/state';
-import { narrow, page, setTheme, showDialog, toggleSidebar, type Theme } from '../chat/page';
+import { narrow, page, searchWish, setTheme, showDialog, toggleSidebar, type Theme } from '../chat/page';
 import { dayGroup } from '../lib/format';
 import { useStore } from '../lib/store';
 import { Icon, type IconName } from '../ui/Icon';
@@ -69,6 +69,13 @@ export function Sidebar() {
   const current = useStore(app, state => state.current.id);
   const runs = useStore(app, state => state.runs);
   const [search, setSearch] = useState('');
+  const searchField = useRef<HTMLInputElement>(null);
+  const wish = useStore(searchWish, count => count);
+  // At once where the list is open, so that no key typed next goes astray; else when it has been opened.
+  useEffect(() => searchWish.subscribe(() => searchField.current?.focus()), []);
+  useLayoutEffect(() => {
+    if (wish && open) searchField.current?.focus();
+  }, [wish]);
   const words = search.toLowerCase().split(/\s+/).filter(Boolean);
   const found = useMemo(() => (words.length ? list.filter(entry => holds(entry, words)) : list), [list, search]);
   const groups = useMemo(() => {
@@ -90,7 +97,7 @@ export function Sidebar() {
       <button type="button" class="new" onClick={() => (newChat(), narrow() && toggleSidebar(false))}><Icon name="plus" /> New chat</button>
       <label class="search">
         <Icon name="search" />
-        <input type="search" id="search" aria-label="Search conversations" placeholder="Search" value={search} onInput={event => setSearch(event.currentTarget.value)} />
+        <input type="search" ref={searchField} aria-label="Search conversations" placeholder="Search" value={search} onInput={event => setSearch(event.currentTarget.value)} />
       </label>
       <div class="entries" tabIndex={-1}>
         {groups.map(([name, entries]) => (

@@ -28,7 +28,7 @@ export function Thinking({ turn }: { turn: AssistantTurn }) {
   const ms = thinking ? Math.max(now - started, turn.thinkMs ?? 0) : (turn.thinkMs ?? 0);
   const tokens = turn.usage?.completion_tokens_details?.reasoning_tokens;
   return (
-    <section class={`thinking ${thinking ? 'going' : ''}`} aria-label="Thinking">
+    <div role="group" class={`thinking ${thinking ? 'going' : ''}`} aria-label="Thinking">
       <div class="thinking-bar">
         <button type="button" class="fold" aria-expanded={open} aria-controls={region} onClick={() => setChosen(!open)}>
           <Icon name="bulb" />
@@ -48,6 +48,6 @@ export function Thinking({ turn }: { turn: AssistantTurn }) {
       <div id={region} class="thought" hidden={!open}>
         {open && <Markdown text={turn.reasoning.trim()} growing={thinking} />}
       </div>
-    </section>
+    </div>
   );
 }

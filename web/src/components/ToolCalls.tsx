@@ -36,7 +36,7 @@ export function ToolCalls({ turn, waiting }: { turn: AssistantTurn; waiting: boo
     answerCalls(turn.id, turn.toolCalls.map((_, place) => results[place] ?? ''));
   };
   return (
-    <section class="calls" aria-label="Tool calls">
+    <div role="group" class="calls" aria-label="Tool calls">
       {turn.toolCalls.map(call => <Call key={call.id} call={call} />)}
       {waiting && (
         <form class="results" onSubmit={submit}>
@@ -55,7 +55,7 @@ export function ToolCalls({ turn, waiting }: { turn: AssistantTurn; waiting: boo
           <button type="submit" class="primary">{turn.toolCalls.length > 1 ? 'Send results' : 'Send result'}</button>
         </form>
       )}
-    </section>
+    </div>
   );
 }
 

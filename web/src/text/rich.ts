@@ -33,12 +33,19 @@ for (const rule of ['th_open', 'td_open'] as const)
     const side = /text-align:(\w+)/.exec(tokens[index].attrGet('style')?.toString() ?? '')?.[1];
     return `<${tokens[index].tag}${side ? ` class="${side}"` : ''}>`;
   };
-// The page has headings of its own: an answer's begin below them.
-for (const rule of ['heading_open', 'heading_close'] as const)
-  md.renderer.rules[rule] = (tokens, index) => {
-    const level = Math.min(Number(tokens[index].tag.slice(1)) + 2, 6);
-    return `<${rule === 'heading_open' ? '' : '/'}h${level}${rule === 'heading_open' ? ` class="${tokens[index].tag}"` : ''}>`;
-  };
+// The page's own heading is the first level: an answer's begin at the second and go down one at a time, whatever the model
+// wrote; their looks are the model's.
+md.core.ruler.push('headings', state => {
+  const above: string[] = [];
+  for (const token of state.tokens) {
+    if (token.type === 'heading_open') {
+      while (above.length && above[above.length - 1] >= token.tag) above.pop();
+      above.push(token.tag);
+      token.attrJoin('class', token.tag);
+    }
+    if (token.type === 'heading_open' || token.type === 'heading_close') token.tag = `h${Math.min(above.length + 1, 6)}`;
+  }
+});
 // "- [x] done"
 md.core.ruler.push('tasks', state => {
   state.tokens.forEach((token, index) => {
