@@ -80,7 +80,8 @@ web('a phone', { viewport: phone, touch: true }, async ({ page, mock, answers })
 web('the keyboard alone', {}, async ({ page, mock }) => {
   const press = keys => page.keyboard.press(keys);
   const focused = () => page.evaluate(() => document.activeElement.getAttribute('aria-label') ?? document.activeElement.textContent);
-  assert.equal(await focused(), 'Message');
+  const on = wanted => eventually(focused, label => assert.equal(label, wanted));
+  await on('Message');
   await page.keyboard.type('one');
   await press('Shift+Enter');
   await page.keyboard.type('two');
@@ -88,40 +89,40 @@ web('the keyboard alone', {}, async ({ page, mock }) => {
   await idle(page);
   assert.equal(mock.requests[0].messages[0].content, 'one\ntwo');
   await press('ArrowUp');
-  assert.equal(await focused(), 'Edit question');
+  await on('Edit question');
   await page.keyboard.type('!');
   await press('Control+Enter');
   await eventually(() => mock.requests.at(-1).messages[0].content, text => assert.equal(text, 'one\ntwo!'));
   await idle(page);
   await press('Alt+ArrowUp');
-  assert.equal(await focused(), 'Answer');
+  await on('Answer');
   await press('Alt+ArrowUp');
-  assert.equal(await focused(), 'Your question');
+  await on('Your question');
   await press('Alt+ArrowDown');
   await press('Alt+ArrowDown');
-  await eventually(focused, label => assert.equal(label, 'Message'));
+  await on('Message');
   await press('Alt+KeyR');
   await idle(page);
   await page.getByText('answer number 3').waitFor();
   await press('Alt+KeyC');
   await page.getByText('Answer copied.').waitFor();
   await press('Alt+KeyT');
-  assert.equal(await page.locator('.fold').getAttribute('aria-expanded'), 'true');
+  await eventually(() => page.locator('.fold').getAttribute('aria-expanded'), value => assert.equal(value, 'true'));
   await press('Control+b');
   await page.locator('.sidebar').waitFor({ state: 'hidden' });
   await press('Control+k');
-  await eventually(focused, label => assert.equal(label, 'Search conversations'));
+  await on('Search conversations');
   await press('Escape');
   await press('Control+Shift+O');
   await page.getByText('What shall we think about?').waitFor();
-  await eventually(focused, label => assert.equal(label, 'Message'));
+  await on('Message');
   await page.locator('h1').click();
   await press('?');
   await page.getByRole('dialog', { name: 'Keyboard shortcuts' }).waitFor();
   await press('Escape');
   await page.getByRole('dialog').waitFor({ state: 'detached' });
   await press('/');
-  await eventually(focused, label => assert.equal(label, 'Message'));
+  await on('Message');
   // Everything that can be clicked can be reached, and shows where the focus is.
   const seen = new Set();
   for (let step = 0; step < 20; ++step) {
