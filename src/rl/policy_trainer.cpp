@@ -1,0 +1,337 @@
+#include "rl/policy_trainer.h"
+
+#include <sys/resource.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <cstring>
+#include <limits>
+
+#include "core/error.h"
+#include "rl/tasks/draw.h"
+
+namespace minimax::rl {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+double seconds_since(Clock::time_point begin) {
+  return std::chrono::duration<double>(Clock::now() - begin).count();
+}
+
+// One sample as the trainer takes it; weights and old log-probs are set later.
+train::TrainSequence sequence_of(const Sample& sample, double advantage) {
+  train::TrainSequence sequence;
+  sequence.tokens = sample.tokens;
+  sequence.weights.assign(sample.tokens.size(), 0);
+  sequence.advantages.assign(sample.tokens.size(), advantage);
+  sequence.old_log_probs.assign(sample.log_probs.begin(), sample.log_probs.end());
+  return sequence;
+}
+
+Tensor copy_of(const Tensor& x) {
+  const Tensor out = Tensor::empty(x.shape(), x.dtype());
+  std::memcpy(out.raw(), x.raw(), static_cast<size_t>(x.bytes()));
+  return out;
+}
+
+}  // namespace
+
+void set_advantages(std::span<Group> groups, const train::AdvantageOptions& options) {
+  if (groups.empty()) return;
+  const size_t size = groups.front().samples.size();
+  std::vector<double> rewards;
+  for (const Group& group : groups) {
+    MM_CHECK(group.samples.size() == size, "group of ", group.samples.size(), " samples among groups of ", size);
+    for (const Sample& sample : group.samples) rewards.push_back(sample.reward);
+  }
+  const std::vector<double> advantages = train::group_advantages(rewards, static_cast<int64_t>(size), options);
+  size_t at = 0;
+  for (Group& group : groups)
+    for (Sample& sample : group.samples) sample.advantage = advantages[at++];
+}
+
+PolicyTrainer::PolicyTrainer(engine::Engine& engine, train::Trainer& trainer, const text::Tokenizer& tokenizer,
+                             Curriculum& curriculum, RolloutOptions rollout, PolicyOptions options)
+    : engine_(engine),
+      trainer_(trainer),
+      tokenizer_(tokenizer),
+      curriculum_(curriculum),
+      rollout_(std::move(rollout)),
+      options_(std::move(options)) {
+  MM_CHECK(
+      options_.prompts_per_batch >= 1 && options_.minibatches >= 1 && options_.epochs >= 1 && options_.max_tries >= 1,
+      "prompts_per_batch ", options_.prompts_per_batch, ", minibatches ", options_.minibatches, ", epochs ",
+      options_.epochs, ", max_tries ", options_.max_tries, ", expected at least 1 of each");
+  MM_CHECK(!options_.windows.empty() && std::is_sorted(options_.windows.begin(), options_.windows.end()) &&
+               options_.windows.front() >= 1,
+           "windows must be positive and ascending");
+  MM_CHECK(rollout_.group_size >= 2, "group_size ", rollout_.group_size,
+           ", expected at least 2: an advantage is "
+           "relative to the group");
+  MM_CHECK(rollout_.sampling.temperature == 1 && rollout_.sampling.top_p == 1 && rollout_.sampling.top_k <= 0 &&
+               rollout_.sampling.min_p == 0,
+           "reinforcement learning samples at temperature 1 without top_p, top_k and min_p: the trainer's log-probs "
+           "are those of the model itself");
+  rollout_.sampling.seed = options_.seed;
+}
+
+std::vector<Group> PolicyTrainer::sample(BatchReport& report) {
+  std::vector<Group> kept;
+  RolloutReport cost;
+  const auto most_tried = static_cast<int64_t>(options_.max_tries * static_cast<double>(options_.prompts_per_batch));
+  rollout_.window = window();
+  while (static_cast<int64_t>(kept.size()) < options_.prompts_per_batch &&
+         static_cast<int64_t>(report.groups.size()) < most_tried) {
+    const int64_t wanted = std::min(options_.prompts_per_batch - static_cast<int64_t>(kept.size()),
+                                    most_tried - static_cast<int64_t>(report.groups.size()));
+    std::vector<Problem> problems;
+    for (int64_t at = 0; at < wanted; ++at) problems.push_back(curriculum_.next());
+    std::vector<Group> groups = roll_out(engine_, tokenizer_, problems, rollout_, rounds_++, &cost);
+    set_rewards(groups, options_.reward, window());
+    for (Group& group : groups) {
+      curriculum_.report(group.problem, group.pass_rate(), static_cast<int64_t>(group.samples.size()));
+      if (!options_.dynamic_sampling || !group.flat()) kept.push_back(group);
+      report.groups.push_back(std::move(group));
+    }
+    if (!options_.dynamic_sampling) break;
+  }
+  report.metrics["time/rollout"] = cost.sample_seconds;
+  report.metrics["time/score"] = cost.score_seconds;
+  report.metrics["tok/s"] = static_cast<double>(cost.sampled_tokens) / std::max(1e-9, cost.sample_seconds);
+  return kept;
+}
+
+std::vector<PolicyTrainer::Minibatch> PolicyTrainer::prepare(std::span<Group> groups, Mismatch& mismatch) {
+  // Whole groups in an order of their own; a minibatch is a stretch of them.
+  std::vector<size_t> order(groups.size());
+  for (size_t at = 0; at < order.size(); ++at) order[at] = at;
+  Rng rng(options_.seed, 0x73687566'00000000 + static_cast<uint64_t>(batches_));
+  shuffle(rng, order);
+  const auto count = static_cast<int64_t>(order.size());
+  const int64_t cuts = std::min(options_.minibatches, count);
+  const train::PolicyLoss& loss = trainer_.options().pass.policy;
+  const bool replay = options_.router_replay && options_.minibatches * options_.epochs > 1;
+  std::vector<Minibatch> minibatches;
+  for (int64_t cut = 0; cut < cuts; ++cut) {
+    std::vector<train::TrainSequence> sequences;
+    std::vector<double> mask;
+    std::vector<int64_t> starts = {0};
+    for (int64_t at = count * cut / cuts; at < count * (cut + 1) / cuts; ++at)
+      for (const Sample& sample : groups[order[static_cast<size_t>(at)]].samples) {
+        const bool out = std::isnan(sample.reward) || (options_.mask_truncated && sample.cut_off());
+        for (const uint8_t sampled : sample.sampled) mask.push_back(sampled && !out);
+        starts.push_back(static_cast<int64_t>(mask.size()));
+        sequences.push_back(sequence_of(sample, sample.advantage));
+      }
+    // The normaliser is that of this step, over all its passes.
+    const std::vector<double> weights = train::token_weights(loss, mask, starts, rollout_.group_size);
+    for (size_t at = 0; at < sequences.size(); ++at)
+      std::copy(weights.begin() + starts[at], weights.begin() + starts[at + 1], sequences[at].weights.begin());
+    Minibatch& minibatch = minibatches.emplace_back();
+    minibatch.packs = train::pack(sequences, options_.pass_tokens);
+    for (train::TrainBatch& pack : minibatch.packs) {
+      // The engine's log-probs stand in old_log_probs so far.
+      if (replay) pack.router_replay = std::make_shared<RouterReplay>();
+      const std::vector<double> log_probs = trainer_.log_probs(pack);
+      if (pack.router_replay) pack.router_replay->freeze();
+      for (size_t row = 0; row < log_probs.size(); ++row) {
+        mismatch.add(log_probs[row], static_cast<float>(pack.old_log_probs[row]));
+        if (options_.importance_cap > 0)
+          pack.advantages[row] *= std::min(std::exp(log_probs[row] - pack.old_log_probs[row]), options_.importance_cap);
+      }
+      if (options_.anchor == Anchor::kOld) pack.old_log_probs = log_probs;
+    }
+  }
+  return minibatches;
+}
+
+void PolicyTrainer::update(std::vector<Minibatch>& minibatches, BatchReport& report) {
+  for (int64_t epoch = 0; epoch < options_.epochs; ++epoch)
+    for (size_t at = 0; at < minibatches.size(); ++at) {
+      const bool last = epoch + 1 == options_.epochs && at + 1 == minibatches.size();
+      train::StepMetrics metrics{.rate = rate_scale_ * options_.schedule.at(updates_)};
+      int64_t tokens = 0;
+      for (const train::TrainBatch& pack : minibatches[at].packs) tokens += pack.token_count();
+      for (const train::TrainBatch& pack : minibatches[at].packs) {
+        const train::PassReport pass =
+            trainer_.accumulate(pack, static_cast<double>(pack.token_count()) / static_cast<double>(tokens));
+        metrics.pass.loss += pass.loss;
+        metrics.pass.balance += pass.balance;
+        metrics.pass.tokens += pass.tokens;
+        metrics.pass.targets += pass.targets;
+        metrics.pass.policy.add(pass.policy);
+      }
+      if (last && options_.gradient_histogram) write_gradient_histogram(trainer_, report.metrics);
+      metrics.optimizer = trainer_.update(metrics.rate);
+      ++updates_;
+      Metrics& row = report.updates.emplace_back();
+      row["update"] = static_cast<double>(updates_);
+      row["batch"] = static_cast<double>(batches_);
+      write_update_metrics(metrics, row);
+      if (last) write_optimizer_metrics(trainer_, metrics.rate, report.metrics);
+    }
+}
+
+BatchReport PolicyTrainer::step() {
+  BatchReport report{.batch = batches_};
+  std::vector<Group> groups = sample(report);
+  set_advantages(groups, options_.advantages);
+  write_batch_metrics(report.groups, groups, window(), report.metrics);
+  const double reward = report.metrics["reward/mean"];
+  report.metrics["batch"] = static_cast<double>(batches_);
+  for (const auto& [task, rate] : curriculum_.pass_rates())
+    report.metrics["curriculum/" + task + ".level"] = static_cast<double>(curriculum_.level(task));
+  int64_t stale = 0;
+  for (const Group& group : groups)
+    for (const Sample& sample : group.samples)
+      stale = std::max(stale, engine_.weights_version() - sample.weights_version);
+  report.metrics["staleness/max"] = static_cast<double>(stale);
+
+  if (static_cast<int64_t>(groups.size()) < options_.min_groups) {
+    report.alarms.push_back(
+        cat("only ", groups.size(), " of ", report.groups.size(), " groups teach anything; the batch is left out"));
+    if (report.metrics["reward/mean"] < 0.5) curriculum_.widen();
+  } else {
+    Mismatch mismatch;
+    auto begin = Clock::now();
+    std::vector<Minibatch> minibatches = prepare(groups, mismatch);
+    report.metrics["time/logprob"] = seconds_since(begin);
+    mismatch.write(report.metrics);
+    if (mismatch.pearson() < options_.least_pearson) {
+      report.alarms.push_back(cat("engine and trainer disagree (pearson ", mismatch.pearson(), ", limit ",
+                                  options_.least_pearson, "); the batch is left out"));
+    } else {
+      begin = Clock::now();
+      // Cached states of the old weights are forgotten with the change; nothing is under way.
+      engine_.update_weights([&] { update(minibatches, report); }, /*recompute=*/false);
+      report.metrics["time/update"] = seconds_since(begin);
+      report.trained = true;
+      std::vector<std::shared_ptr<RouterReplay>> replays;
+      for (const Minibatch& minibatch : minibatches)
+        for (const train::TrainBatch& pack : minibatch.packs) replays.push_back(pack.router_replay);
+      write_router_metrics(replays, trainer_.model().config.experts, report.metrics);
+      // Of the updates: the last for the divergences, the largest of what should stay small.
+      for (const auto& [name, value] : report.updates.back()) report.metrics.emplace(name, value);
+      for (const char* name : {"ratio/max", "cispo/capfrac", "ppo/region_frac", "grad/norm", "kl/k3"})
+        for (const Metrics& row : report.updates) report.metrics[name] = std::max(report.metrics[name], row.at(name));
+    }
+  }
+  rusage usage{};
+  getrusage(RUSAGE_SELF, &usage);
+  report.metrics["mem/peak"] = static_cast<double>(usage.ru_maxrss) * 1024;
+  for (std::string& alarm : find_alarms(report.metrics, static_cast<double>(window()), alarms_))
+    report.alarms.push_back(std::move(alarm));
+  report.rolled_back = roll_back_if_lost(reward);
+  if (report.rolled_back)
+    report.alarms.push_back(cat("reward ", reward, " stayed below ", options_.rollback_share, " of its best, ",
+                                best_reward_, ": back to the last good weights, rate halved"));
+  advance_stage(report.metrics);
+  ++batches_;
+  return report;
+}
+
+void PolicyTrainer::advance_stage(const Metrics& metrics) {
+  perplexities_.push_back(metrics.at("ppl/gen"));
+  if (static_cast<int64_t>(perplexities_.size()) > options_.settle_over) perplexities_.erase(perplexities_.begin());
+  if (stage_ + 1 >= options_.windows.size() || static_cast<int64_t>(perplexities_.size()) < options_.settle_over)
+    return;
+  const auto [least, most] = std::minmax_element(perplexities_.begin(), perplexities_.end());
+  const bool settled = *most - *least <= options_.settle_within * *most;
+  if (!settled || metrics.at("len/p99") < options_.settle_share * static_cast<double>(window())) return;
+  ++stage_;
+  perplexities_.clear();
+}
+
+void PolicyTrainer::keep_good_weights() {
+  Good good{.optimizer_steps = trainer_.optimizer().steps()};
+  for (const auto& slot : trainer_.optimizer().slots()) {
+    if (slot.weight.device() != Device::kCpu) return;
+    good.weights.push_back(copy_of(slot.weight));
+    good.masters.push_back(copy_of(slot.master));
+    good.m.push_back(copy_of(slot.m));
+    good.v.push_back(copy_of(slot.v));
+  }
+  good_ = std::move(good);
+}
+
+bool PolicyTrainer::roll_back_if_lost(double reward) {
+  if (options_.rollback_after <= 0) return false;
+  running_reward_ = running_reward_ < 0 ? reward : 0.7 * running_reward_ + 0.3 * reward;
+  best_reward_ = std::max(best_reward_, running_reward_);
+  if (reward >= options_.rollback_share * best_reward_) {
+    bad_batches_ = 0;
+    if (reward >= 0.9 * best_reward_) keep_good_weights();
+    return false;
+  }
+  if (++bad_batches_ < options_.rollback_after || !good_) return false;
+  engine_.update_weights(
+      [&] {
+        size_t at = 0;
+        for (const auto& slot : trainer_.optimizer().slots()) {
+          std::memcpy(slot.weight.raw(), good_->weights[at].raw(), static_cast<size_t>(slot.weight.bytes()));
+          std::memcpy(slot.master.raw(), good_->masters[at].raw(), static_cast<size_t>(slot.master.bytes()));
+          std::memcpy(slot.m.raw(), good_->m[at].raw(), static_cast<size_t>(slot.m.bytes()));
+          std::memcpy(slot.v.raw(), good_->v[at].raw(), static_cast<size_t>(slot.v.bytes()));
+          ++at;
+        }
+        trainer_.optimizer().set_steps(good_->optimizer_steps);
+      },
+      /*recompute=*/false);
+  rate_scale_ /= 2;
+  bad_batches_ = 0;
+  return true;
+}
+
+io::json::object PolicyTrainer::state() const {
+  const auto numbers = [](const std::vector<double>& values) {
+    io::json::array out;
+    for (const double value : values) out.push_back(value);
+    return out;
+  };
+  io::json::object out{{"batches", batches_},
+                       {"updates", updates_},
+                       {"rounds", rounds_},
+                       {"stage", stage_},
+                       {"rate_scale", rate_scale_},
+                       {"best_reward", best_reward_},
+                       {"running_reward", running_reward_},
+                       {"bad_batches", bad_batches_},
+                       {"entropy_start", alarms_.entropy_start}};
+  out["perplexities"] = numbers(perplexities_);
+  out["recent_rewards"] = numbers(alarms_.reward);
+  out["recent_lengths"] = numbers(alarms_.length);
+  out["recent_perplexities"] = numbers(alarms_.perplexity);
+  out["recent_held_out"] = numbers(alarms_.held_out);
+  out["recent_norms"] = numbers(alarms_.norms);
+  out["curriculum"] = curriculum_.state();
+  return out;
+}
+
+void PolicyTrainer::restore(const io::JsonField& state) {
+  const auto numbers = [&](const char* name) {
+    std::vector<double> out;
+    for (int64_t at = 0; at < state[name].size(); ++at) out.push_back(state[name][at].number());
+    return out;
+  };
+  batches_ = state["batches"].integer(0);
+  updates_ = state["updates"].integer(0);
+  rounds_ = state["rounds"].integer(0);
+  stage_ = static_cast<size_t>(state["stage"].integer(0, static_cast<int64_t>(options_.windows.size()) - 1));
+  rate_scale_ = state["rate_scale"].number();
+  best_reward_ = state["best_reward"].number();
+  running_reward_ = state["running_reward"].number();
+  bad_batches_ = state["bad_batches"].integer(0);
+  alarms_.entropy_start = state["entropy_start"].number();
+  perplexities_ = numbers("perplexities");
+  alarms_.reward = numbers("recent_rewards");
+  alarms_.length = numbers("recent_lengths");
+  alarms_.perplexity = numbers("recent_perplexities");
+  alarms_.held_out = numbers("recent_held_out");
+  alarms_.norms = numbers("recent_norms");
+  curriculum_.restore(state["curriculum"]);
+  keep_good_weights();  // the checkpoint's
+}
+
+}  // namespace minimax::rl
