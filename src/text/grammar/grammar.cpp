@@ -67,6 +67,10 @@ bool GrammarMatcher::can_end() const {
   return state_->can_end;
 }
 
+bool GrammarMatcher::must_end() const {
+  return ended_ || (state_->can_end && state_->positions.empty());
+}
+
 std::string GrammarMatcher::forced_bytes(size_t most) const {
   std::string out;
   for (auto state = state_; !ended_ && out.size() < most;) {

@@ -26,7 +26,8 @@ struct TokenMask;
 enum class JsonSpace : uint8_t {
   kCompact,  ///< none
   /// Little: at most one space after a colon; after a comma and inside brackets nothing, one space, or a line end with
-  /// up to 32 spaces or tabs.
+  /// up to 32 spaces or tabs. Before the
+  /// value up to two line ends, which models write between their thinking and their answer.
   kFlexible,
 };
 
@@ -65,6 +66,8 @@ class GrammarMatcher {
   bool accept_bytes(std::string_view bytes);
   /// The text so far is complete.
   bool can_end() const;
+  /// It is complete, and nothing can follow.
+  bool must_end() const;
   /// An end id was accepted.
   bool ended() const { return ended_; }
   /// Bytes that must come next, at most `most`, so that no model needs to be asked; empty when there is a choice.

@@ -44,6 +44,7 @@ class Compiler {
       const RegexId blank = pool.literal(" ");
       ByteSet indent = ByteSet::of(' ');
       indent.add('\t');
+      before_ = pool.repeat(pool.literal("\n"), 0, 2);
       colon_space_ = pool.optional(blank);
       space_ = pool.optional(pool.alt(blank, pool.concat(pool.literal("\n"), pool.repeat(pool.bytes(indent), 0, 32))));
     }
@@ -56,9 +57,9 @@ class Compiler {
       waiting_.pop_front();
       rules_.define(id, body(parts));
     }
-    const NodeId call = rules_.call(root);
+    const NodeId all = rules_.sequence(std::array{rules_.terminal(before_), rules_.call(root)});
     rules_.finish(pool_);
-    return call;
+    return all;
   }
 
  private:
@@ -512,6 +513,7 @@ class Compiler {
   RegexPool& pool_;
   Rules& rules_;
   PlaceOf place_;
+  RegexId before_ = RegexPool::kEmpty;       // the whole
   RegexId space_ = RegexPool::kEmpty;        // after commas and inside brackets
   RegexId colon_space_ = RegexPool::kEmpty;  // after colons
   std::map<Parts, int32_t> known_;
