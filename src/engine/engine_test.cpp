@@ -3,13 +3,14 @@
 #include <gmock/gmock.h>
 
 #include "engine/test_engine.h"
+#include "io/test_folder.h"
 
 namespace minimax::engine {
 namespace {
 
+using minimax::test::error_of;
 using test::expect_same;
 using test::expected_answer;
-using test::message;
 using test::random_ids;
 using test::request_of;
 using test::submit;
@@ -373,7 +374,7 @@ TEST_F(EngineTest, ErrorsNameFoundAndExpected) {
   const auto refused = [&](const auto& change) {
     Request request = request_of({1, 2, 3}, 4);
     change(request);
-    return message([&] { submit(engine, request); });
+    return error_of([&] { submit(engine, request); });
   };
   EXPECT_EQ(engine.max_tokens(), 100);
   EXPECT_THAT(refused([](Request& r) { r.prompt.clear(); }), HasSubstr("the prompt is empty"));
@@ -385,9 +386,9 @@ TEST_F(EngineTest, ErrorsNameFoundAndExpected) {
   EXPECT_THAT(refused([](Request& r) { r.n = 3, r.best_of = 2; }), HasSubstr("best_of is 2"));
   EXPECT_THAT(refused([](Request& r) { r.max_thinking_tokens = 5; }), HasSubstr("does not know how its model"));
   EXPECT_THAT(refused([](Request& r) { r.session = "s", r.use_cache = false; }), HasSubstr("session \"s\" without"));
-  EXPECT_THAT(message([&] { Engine(tiny.model, tiny.threads, {.max_running = 600}); }),
+  EXPECT_THAT(error_of([&] { Engine(tiny.model, tiny.threads, {.max_running = 600}); }),
               HasSubstr("step_tokens is 512"));
-  EXPECT_THAT(message([&] { Engine(tiny.model, tiny.threads, {.memory_bytes = 100}); }),
+  EXPECT_THAT(error_of([&] { Engine(tiny.model, tiny.threads, {.memory_bytes = 100}); }),
               HasSubstr("memory_bytes is 100"));
   EXPECT_FALSE(engine.step()) << "nothing of these was taken up";
 }

@@ -45,8 +45,11 @@ std::vector<int32_t> PromptLookup::guess(std::span<const int32_t> ids, int64_t c
     }
   }
   if (best < 0) return {};
-  const auto next = ids.subspan(static_cast<size_t>(best)).first(static_cast<size_t>(std::min(count, size - best)));
-  return {next.begin(), next.end()};
+  // A text that repeats itself goes on as it repeats: what is copied may reach into the copy.
+  std::vector<int32_t> next;
+  for (int64_t i = 0; i < count; ++i)
+    next.push_back(best + i < size ? ids[static_cast<size_t>(best + i)] : next[static_cast<size_t>(best + i - size)]);
+  return next;
 }
 
 }  // namespace minimax::engine

@@ -15,7 +15,7 @@ class PromptLookup {
   /// `max_match` ids, of equal ones the latest. 1 <= min_match <= max_match.
   PromptLookup(int64_t min_match, int64_t max_match) : min_match_(min_match), max_match_(max_match) {}
 
-  /// At most `count` ids that may follow `ids`, which must be what the last call saw and more. Empty: no guess.
+  /// `count` ids that may follow `ids`, which must be what the last call saw and more. Empty: no guess.
   std::vector<int32_t> guess(std::span<const int32_t> ids, int64_t count);
 
  private:

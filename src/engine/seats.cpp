@@ -24,8 +24,8 @@ Seats::Seats(const ModelConfig& config, const EngineOptions& options)
       // One slot more than sequences run: what is read from a file goes through it.
       cache_(config, StateCache::Limits{memory_bytes(config, options), options.max_running + 1}),
       prefixes_(cache_) {
-  MM_CHECK_KIND(kOutOfMemory, max_tokens() >= kChunk, "memory_bytes is ", cache_.budget().limit(),
-                ", expected at least ", cache_.slot_bytes() + cache_.page_bytes(),
+  MM_CHECK_KIND(kOutOfMemory, cache_.budget().fits(cache_.slot_bytes() + cache_.page_bytes()), "memory_bytes is ",
+                cache_.budget().limit(), ", expected at least ", cache_.slot_bytes() + cache_.page_bytes(),
                 " for the lightning states of one sequence and one page of ", kChunk, " tokens");
 }
 

@@ -155,8 +155,7 @@ class Reader {
 }  // namespace
 
 std::string kernels_name(MatmulPrecision precision) {
-  return cat(cpu::kernels().isa,
-             precision == MatmulPrecision::kBFloat16 ? ", bfloat16 products" : ", exact products");
+  return cat(cpu::kernels().isa, precision == MatmulPrecision::kBFloat16 ? ", bfloat16 products" : ", exact products");
 }
 
 ModelTag model_tag(const MiniMaxM1& model, MatmulPrecision precision) {

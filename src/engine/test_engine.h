@@ -109,16 +109,6 @@ inline std::shared_ptr<Collector> submit(Engine& engine, Request request) {
   return listener;
 }
 
-template <typename Action>
-std::string message(Action action) {
-  try {
-    action();
-  } catch (const Error& error) {
-    return error.what();
-  }
-  return "no error";
-}
-
 /// Nothing is held but what the prefix cache holds; and after it is cleared, nothing at all.
 inline void expect_all_free(Engine& engine) {
   EXPECT_EQ(engine.stats().slots_used, 0);

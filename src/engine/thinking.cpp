@@ -51,12 +51,12 @@ ThinkingTracker::ThinkingTracker(const ThinkingFormat& format, bool opened)
   owners_.resize(format.close.size());
 }
 
-void ThinkingTracker::accept(int32_t id) {
+void ThinkingTracker::accept(int32_t id, bool written) {
   const std::string_view bytes = format_->bytes(id);
   const State before = state_;
   if (state_ == State::kStart && bytes.empty()) state_ = State::kAnswer;  // a special token is no tag
   for (const char c : bytes) take(c);
-  if (before == State::kThinking && state_ == State::kThinking) ++tokens_;
+  if (before == State::kThinking && state_ == State::kThinking && !written) ++tokens_;
 }
 
 void ThinkingTracker::take(char c) {

@@ -44,7 +44,8 @@ class ThinkingTracker {
   /// `format` must outlive the tracker. `opened`: the prompt already holds the opening tag.
   ThinkingTracker(const ThinkingFormat& format, bool opened);
 
-  void accept(int32_t id);
+  /// `written`: by the engine, not by the model; such tokens do not count.
+  void accept(int32_t id, bool written = false);
   State state() const { return state_; }
   /// Tokens after the one that completed the opening tag, up to the one in which the closing tag begins (not counted);
   /// while the block is open, all tokens of it so far.

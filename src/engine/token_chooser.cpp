@@ -121,7 +121,7 @@ std::span<const uint64_t> TokenChooser::allowed_in_thinking() {
 void TokenChooser::accept(const Sampled& sampled, bool written) {
   sampler_.accept(sampled.id);
   ++tokens_;
-  if (tracker_ && !control_started_) tracker_->accept(sampled.id);
+  if (tracker_ && !control_started_) tracker_->accept(sampled.id, written);
 
   const LoopGuard& guard = request_->loop_guard;
   likely_in_a_row_ = std::exp(sampled.log_prob) > guard.probability && !written ? likely_in_a_row_ + 1 : 0;
