@@ -42,6 +42,7 @@ struct Arena::Blocks {
   int64_t reserved = 0;
   bool closed = false;  // the arena is gone: blocks that come back are freed
   std::atomic<bool> poisoned{false};
+  DeviceMemory* memory = nullptr;  // null: the host's
 
   ~Blocks() { release_free(); }
 
@@ -55,11 +56,12 @@ struct Arena::Blocks {
       block = list.back();
       list.pop_back();
     } else {
-      block = ::operator new(static_cast<size_t>(bytes), kAlignment, std::nothrow);
+      block = memory ? memory->allocate(bytes) : ::operator new(static_cast<size_t>(bytes), kAlignment, std::nothrow);
       MM_CHECK_KIND(kOutOfMemory, block != nullptr, "cannot allocate ", bytes, " bytes; ", in_use, " are in use");
       reserved += bytes;
     }
     in_use += bytes;
+    if (memory) return block;
     ASAN_UNPOISON_MEMORY_REGION(block, bytes);
     ASAN_POISON_MEMORY_REGION(static_cast<char*>(block) + wanted, bytes - wanted);
     return block;
@@ -71,15 +73,16 @@ struct Arena::Blocks {
     if (closed) {
       release(block, bytes);
     } else {
-      ASAN_POISON_MEMORY_REGION(block, bytes);
+      if (!memory) ASAN_POISON_MEMORY_REGION(block, bytes);
       free[bytes].push_back(block);
     }
   }
 
   void release(void* block, int64_t bytes) {
+    reserved -= bytes;
+    if (memory) return memory->release(block);
     ASAN_UNPOISON_MEMORY_REGION(block, bytes);
     ::operator delete(block, kAlignment);
-    reserved -= bytes;
   }
 
   void release_free() {
@@ -90,7 +93,9 @@ struct Arena::Blocks {
   }
 };
 
-Arena::Arena() : blocks_(std::make_shared<Blocks>()) {}
+Arena::Arena(DeviceMemory* memory) : blocks_(std::make_shared<Blocks>()) {
+  blocks_->memory = memory;
+}
 
 Arena::~Arena() {
   std::lock_guard lock(blocks_->mutex);
@@ -103,8 +108,11 @@ Tensor Arena::empty(Shape shape, DType dtype) {
   void* data = blocks_->take(bytes, wanted);
   std::shared_ptr<const void> owner(
       data, [blocks = blocks_, bytes](const void* block) { blocks->give_back(const_cast<void*>(block), bytes); });
-  if (blocks_->poisoned) std::memset(data, 0xff, static_cast<size_t>(wanted));
-  return Tensor(std::move(owner), data, shape, dtype);
+  if (blocks_->poisoned && blocks_->memory)
+    blocks_->memory->fill(data, 0xff, wanted);
+  else if (blocks_->poisoned)
+    std::memset(data, 0xff, static_cast<size_t>(wanted));
+  return Tensor(std::move(owner), data, shape, dtype, blocks_->memory);
 }
 
 void Arena::poison() {

@@ -12,10 +12,11 @@ namespace minimax {
 /// arena. Thread-safe.
 class Arena {
  public:
-  Arena();
+  /// Null memory: the host's.
+  explicit Arena(DeviceMemory* memory = nullptr);
   ~Arena();
 
-  /// Uninitialised; 64-byte aligned. Throws kOutOfMemory.
+  /// Uninitialised; 64-byte aligned or more. Throws kOutOfMemory.
   Tensor empty(Shape shape, DType dtype);
 
   int64_t bytes_in_use() const;

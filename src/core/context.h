@@ -7,7 +7,13 @@
 
 namespace minimax {
 
+namespace cuda {
+class Gpu;
+}
+
 /// In what precision the dense and expert products take their activations. Sums are float32 in both.
+/// On a GPU, kBFloat16 is tensor cores: operands of products and attention are bfloat16, all tensors between ops
+/// float32.
 enum class MatmulPrecision : uint8_t {
   kFloat32,   ///< activations as they are: the exact path
   kBFloat16,  ///< activations rounded to bfloat16, for bf16 weights on CPUs with bf16 dot products; else as kFloat32
@@ -20,6 +26,7 @@ class RouterReplay;
 /// Not thread-safe: one Context for each thread that runs a forward pass.
 struct Context {
   Device device = Device::kCpu;
+  cuda::Gpu* gpu = nullptr;  ///< with Device::kCuda; `arena` is in its memory
   Arena* arena = nullptr;
   ThreadPool* threads = nullptr;
   MatmulPrecision matmul_precision = MatmulPrecision::kFloat32;
@@ -28,6 +35,8 @@ struct Context {
   bool checkpoint_layers = false;
   RouterReplay* router_replay = nullptr;  ///< mixtures keep or take their choice of experts (ops/router_replay.h)
   BalanceLoss* balance = nullptr;         ///< with a tape: mixtures add their load-balancing loss (ops/balance.h)
+  /// On a GPU: a token's bits do not depend on its company (docs/design.md, P2), as on the CPU always.
+  bool deterministic = false;
 
   /// Uninitialised tensor on this context's device.
   Tensor empty(Shape shape, DType dtype = DType::kFloat32) const { return arena->empty(shape, dtype); }

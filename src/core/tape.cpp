@@ -1,7 +1,5 @@
 #include "core/tape.h"
 
-#include <cstring>
-
 namespace minimax {
 
 const Tensor* Gradients::find(const Tensor& x) const {
@@ -21,7 +19,12 @@ void Gradients::add(const Tensor& x, const Tensor& dx) {
   MM_CHECK(dx.elements() == x.elements(), "gradient ", dx.shape(), " of a tensor ", x.shape());
   MM_CHECK_DTYPE(dx, DType::kFloat32);
   if (by_address_.try_emplace(x.raw(), Sum{dx.view(x.shape()), false}).second) return;
-  float* sum = accumulator(x).data<float>();
+  const Tensor total = accumulator(x);
+  if (total.memory()) {
+    total.memory()->add(static_cast<float*>(total.raw()), static_cast<const float*>(dx.raw()), x.elements());
+    return;
+  }
+  float* sum = total.data<float>();
   const float* more = dx.data<float>();
   for (int64_t i = 0; i < x.elements(); ++i) sum[i] += more[i];
 }
@@ -29,12 +32,12 @@ void Gradients::add(const Tensor& x, const Tensor& dx) {
 Tensor Gradients::accumulator(const Tensor& x) {
   const auto [place, is_first] = by_address_.try_emplace(x.raw());
   Sum& sum = place->second;
-  if (is_first) sum = {Tensor::zeros(x.shape(), DType::kFloat32), true};
+  if (is_first) sum = {Tensor::zeros(x.shape(), DType::kFloat32, x.memory()), true};
   MM_CHECK(sum.value.elements() == x.elements(), "gradient ", sum.value.shape(), " of a tensor ", x.shape());
   if (!sum.own) {
     const Tensor before = sum.value;
-    sum = {Tensor::empty(x.shape(), DType::kFloat32), true};
-    std::memcpy(sum.value.raw(), before.raw(), static_cast<size_t>(before.bytes()));
+    sum = {Tensor::empty(x.shape(), DType::kFloat32, x.memory()), true};
+    copy_bytes(before, sum.value);
   }
   return sum.value;
 }

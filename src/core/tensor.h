@@ -10,12 +10,13 @@
 #include <span>
 #include <string>
 
+#include "core/device_memory.h"
 #include "core/dtype.h"
 #include "core/error.h"
 
 namespace minimax {
 
-enum class Device : uint8_t { kCpu };
+enum class Device : uint8_t { kCpu, kCuda };
 
 /// Sizes of a tensor, slowest dimension first. At most kMaxRank dimensions, none negative.
 class Shape {
@@ -46,12 +47,13 @@ class Tensor {
  public:
   Tensor() = default;
   /// `data` stays valid as long as `owner` lives. Null owner: the caller keeps the bytes alive.
-  Tensor(std::shared_ptr<const void> owner, void* data, Shape shape, DType dtype, Device device = Device::kCpu)
-      : owner_(std::move(owner)), data_(data), shape_(shape), dtype_(dtype), device_(device) {}
+  /// Null memory: the host's.
+  Tensor(std::shared_ptr<const void> owner, void* data, Shape shape, DType dtype, DeviceMemory* memory = nullptr)
+      : owner_(std::move(owner)), data_(data), shape_(shape), dtype_(dtype), memory_(memory) {}
 
-  /// Fresh, uninitialised, 64-byte aligned host memory, outside any arena.
-  static Tensor empty(Shape shape, DType dtype);
-  static Tensor zeros(Shape shape, DType dtype);
+  /// Fresh, uninitialised, outside any arena; 64-byte aligned host memory when `memory` is null.
+  static Tensor empty(Shape shape, DType dtype, DeviceMemory* memory = nullptr);
+  static Tensor zeros(Shape shape, DType dtype, DeviceMemory* memory = nullptr);
   /// A copy of `values`.
   template <typename T>
   static Tensor from(std::span<const T> values, Shape shape);
@@ -63,13 +65,16 @@ class Tensor {
   int64_t elements() const { return shape_.elements(); }
   int64_t bytes() const { return elements() * size_of(dtype_); }
   DType dtype() const { return dtype_; }
-  Device device() const { return device_; }
+  Device device() const { return memory_ ? Device::kCuda : Device::kCpu; }
+  /// Where the bytes are; null: the host's memory.
+  DeviceMemory* memory() const { return memory_; }
 
   void* raw() const { return data_; }
-  /// Typed access. Throws kInternal when T is not the tensor's dtype.
+  /// Typed access from the host. Throws kInternal when T is not the tensor's dtype or the bytes lie on a device.
   template <typename T>
   T* data() const {
     MM_CHECK_KIND(kInternal, DTypeOf<T>::value == dtype_, "tensor is ", dtype_, ", read as ", DTypeOf<T>::value);
+    MM_CHECK_KIND(kInternal, !memory_, "tensor ", shape_, " lies on a device, read on the host");
     return static_cast<T*>(data_);
   }
   template <typename T>
@@ -89,7 +94,7 @@ class Tensor {
   void* data_ = nullptr;
   Shape shape_;
   DType dtype_ = DType::kFloat32;
-  Device device_ = Device::kCpu;
+  DeviceMemory* memory_ = nullptr;
 };
 
 template <typename T>
@@ -101,8 +106,15 @@ Tensor Tensor::from(std::span<const T> values, Shape shape) {
   return out;
 }
 
-/// A float32 copy of a F32, BF16 or F16 tensor.
+/// A float32 copy of a F32, BF16 or F16 tensor on the host.
 Tensor to_float32(const Tensor& x);
+/// x itself when it lies there already, else a copy; null memory is the host's.
+Tensor to_memory(const Tensor& x, DeviceMemory* memory);
+inline Tensor to_host(const Tensor& x) {
+  return to_memory(x, nullptr);
+}
+/// Equal sizes and dtypes, any places.
+void copy_bytes(const Tensor& from, const Tensor& to);
 
 }  // namespace minimax
 
