@@ -72,3 +72,10 @@ function(minimax_cuda_module NAME)
   # One folder deeper than where CPack takes every file for the loader's and calls ldconfig.
   install(TARGETS ${NAME} LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR}/minimax/modules)
 endfunction()
+
+# minimax_gpu_program(TARGET): a test or benchmark that tools/gpu_check.sh runs, with the module it was built with.
+function(minimax_gpu_program TARGET)
+  target_compile_definitions(${TARGET} PRIVATE MINIMAX_CUDA_MODULE="${PROJECT_BINARY_DIR}/libminimax_cuda.so")
+  add_dependencies(${TARGET} minimax_cuda)
+  set_target_properties(${TARGET} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/gpu)
+endfunction()

@@ -74,6 +74,16 @@ __device__ __forceinline__ void copy_box(uint32_t to, const CUtensorMap* map, in
       : "memory");
 }
 
+/// Likewise of a 3-dimensional one.
+__device__ __forceinline__ void copy_box(uint32_t to, const CUtensorMap* map, int32_t column, int32_t row,
+                                         int32_t layer, uint32_t barrier) {
+  asm volatile(
+      "cp.async.bulk.tensor.3d.shared::cluster.global.mbarrier::complete_tx::bytes [%0], [%1, {%3, %4, %5}], "
+      "[%2];" ::"r"(to),
+      "l"(map), "r"(barrier), "r"(column), "r"(row), "r"(layer)
+      : "memory");
+}
+
 /// The other way round.
 __device__ __forceinline__ void store_box(const CUtensorMap* map, int32_t column, int32_t row, uint32_t from) {
   asm volatile(
@@ -165,6 +175,15 @@ __device__ __forceinline__ void pin(float (&sums)[kCount]) {
   "%46, "                                                                                                           \
   "%47, %48, %49, %50, %51, %52, %53, %54, %55, %56, %57, %58, %59, %60, %61, %62, %63}"
 
+#define MM_SUMS_128                                                                                           \
+  "{%0, %1, %2, %3, %4, %5, %6, %7, %8, %9, %10, %11, %12, %13, %14, %15, %16, %17, %18, %19, %20, %21, "     \
+  "%22, %23, %24, %25, %26, %27, %28, %29, %30, %31, %32, %33, %34, %35, %36, %37, %38, %39, %40, %41, %42, " \
+  "%43, %44, %45, %46, %47, %48, %49, %50, %51, %52, %53, %54, %55, %56, %57, %58, %59, %60, %61, %62, %63, " \
+  "%64, %65, %66, %67, %68, %69, %70, %71, %72, %73, %74, %75, %76, %77, %78, %79, %80, %81, %82, %83, %84, " \
+  "%85, %86, %87, %88, %89, %90, %91, %92, %93, %94, %95, %96, %97, %98, %99, %100, %101, %102, %103, %104, " \
+  "%105, %106, %107, %108, %109, %110, %111, %112, %113, %114, %115, %116, %117, %118, %119, %120, %121, "    \
+  "%122, %123, %124, %125, %126, %127}"
+
 /// sums[64, 64] (+)= a[64, 16] b[16, 64], both in shared memory; each transposed where its summed dimension is not the
 /// contiguous one.
 template <int kTransposeA, int kTransposeB>
@@ -197,6 +216,32 @@ __device__ __forceinline__ void product_64x128(float (&sums)[64], uint64_t a, ui
       " wgmma.mma_async.sync.aligned.m64n128k16.f32.bf16.bf16 " MM_SUMS_64 ", %64, %65, p, 1, 1, 1, 1;\n}"
       : MM_32(sums, 0), MM_32(sums, 32)
       : "l"(a), "l"(b), "r"(add));
+#endif
+}
+
+/// sums[64, kN] (+)= a[64, 16] b[16, kN] for kN = 64, 128 or 256, the number of sums saying which.
+template <int kTransposeA, int kTransposeB>
+__device__ __forceinline__ void product_any(float (&sums)[32], uint64_t a, uint64_t b, int add) {
+  product_64x64<kTransposeA, kTransposeB>(sums, a, b, add);
+}
+template <int kTransposeA, int kTransposeB>
+__device__ __forceinline__ void product_any(float (&sums)[64], uint64_t a, uint64_t b, int add) {
+#if MINIMAX_HOPPER
+  asm volatile(
+      "{\n .reg .pred p;\n setp.ne.b32 p, %66, 0;\n"
+      " wgmma.mma_async.sync.aligned.m64n128k16.f32.bf16.bf16 " MM_SUMS_64 ", %64, %65, p, 1, 1, %67, %68;\n}"
+      : MM_32(sums, 0), MM_32(sums, 32)
+      : "l"(a), "l"(b), "r"(add), "n"(kTransposeA), "n"(kTransposeB));
+#endif
+}
+template <int kTransposeA, int kTransposeB>
+__device__ __forceinline__ void product_any(float (&sums)[128], uint64_t a, uint64_t b, int add) {
+#if MINIMAX_HOPPER
+  asm volatile(
+      "{\n .reg .pred p;\n setp.ne.b32 p, %130, 0;\n"
+      " wgmma.mma_async.sync.aligned.m64n256k16.f32.bf16.bf16 " MM_SUMS_128 ", %128, %129, p, 1, 1, %131, %132;\n}"
+      : MM_32(sums, 0), MM_32(sums, 32), MM_32(sums, 64), MM_32(sums, 96)
+      : "l"(a), "l"(b), "r"(add), "n"(kTransposeA), "n"(kTransposeB));
 #endif
 }
 

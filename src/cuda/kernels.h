@@ -7,11 +7,10 @@
 #include <cstdint>
 
 #include "core/chunk.h"
+#include "cuda/op_kernels.h"
 
 namespace minimax::cuda {
 
-/// A cudaStream_t; null is the device's default stream.
-using Stream = void*;
 /// A cudaEvent_t.
 using Event = void*;
 /// A cudaGraphExec_t: launches that were recorded once and run as one.
@@ -56,13 +55,12 @@ constexpr int64_t attention_workspace_bytes(int64_t seqs, int64_t heads, int64_t
   return seqs * splits * heads * (head_dim + 2) * static_cast<int64_t>(sizeof(float));
 }
 
-using Failure = const char*;  ///< null when all is well
-
 struct Kernels {
   /// The device all later calls of this thread mean.
   Failure (*use_device)(int32_t device);
   Failure (*allocate)(void** memory, int64_t bytes);
   Failure (*release)(void* memory);
+  Failure (*free_memory)(int64_t* free_bytes, int64_t* total_bytes);
   Failure (*allocate_pinned)(void** memory, int64_t bytes);
   Failure (*release_pinned)(void* memory);
   /// Between host and device or on the device, by the addresses. Asynchronous for pinned memory.
@@ -98,6 +96,8 @@ struct Kernels {
 
   /// `count` bfloat16 numbers of mean 0; the same for the same seed.
   Failure (*random_normal)(void* out, int64_t count, uint64_t seed, float deviation, Stream);
+
+  OpKernels op;
 
   // What a ceiling is made of.
   /// Copies `bytes` (a multiple of 16).

@@ -20,6 +20,7 @@
 // of the 2300 or so that a chunk takes: the rest is the state's warpgroup splitting and updating it.
 #include "cuda/hopper.cuh"
 #include "cuda/launch.cuh"
+#include "cuda/tensor_map.cuh"
 
 namespace minimax::cuda {
 namespace {
@@ -399,17 +400,6 @@ __global__ void __launch_bounds__(kThreads, 1)
     advance_state(args, span, head, half, shared, decay, full, empty, scores_full, scores_empty, out_full, out_empty);
   }
 #endif
-}
-
-using EncodeTiled = decltype(&cuTensorMapEncodeTiled);
-
-/// The driver's own encoder, asked for at run time: nothing links the driver library.
-EncodeTiled encode_tiled() {
-  void* entry = nullptr;
-  cudaDriverEntryPointQueryResult found{};
-  const cudaError_t error =
-      cudaGetDriverEntryPointByVersion("cuTensorMapEncodeTiled", &entry, 12000, cudaEnableDefault, &found);
-  return error == cudaSuccess && found == cudaDriverEntryPointSuccess ? reinterpret_cast<EncodeTiled>(entry) : nullptr;
 }
 
 /// A [rows, columns] bfloat16 matrix, to be copied in boxes of 64 columns and a chunk's rows, swizzled.

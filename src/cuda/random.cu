@@ -2,6 +2,7 @@
 #include <cuda_bf16.h>
 
 #include "cuda/launch.cuh"
+#include "cuda/loads.cuh"
 
 namespace minimax::cuda {
 namespace {
@@ -26,11 +27,28 @@ __global__ void random_normal_kernel(__nv_bfloat16* out, int64_t count, uint64_t
   }
 }
 
+template <typename T>
+__global__ void random_uniform_kernel(T* out, int64_t count, uint64_t seed, float limit) {
+  const int64_t stride = static_cast<int64_t>(gridDim.x) * blockDim.x;
+  for (int64_t i = static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x; i < count; i += stride) {
+    const uint64_t bits = mixed(mixed(seed) + static_cast<uint64_t>(i) * 0x9e3779b97f4a7c15u);
+    put(out + i, limit * (static_cast<float>(bits >> 40) / 8388608.0f - 1.0f));
+  }
+}
+
 }  // namespace
 
 Failure random_normal(void* out, int64_t count, uint64_t seed, float deviation, Stream stream) {
   random_normal_kernel<<<1024, 256, 0, stream_of(stream)>>>(static_cast<__nv_bfloat16*>(out), count, seed, deviation);
   return launched();
+}
+
+Failure random_uniform(void* out, Type type, int64_t count, uint64_t seed, float limit, Stream stream) {
+  return with_type(type, [&](auto* element) {
+    using T = std::remove_pointer_t<decltype(element)>;
+    random_uniform_kernel<<<2048, 256, 0, stream_of(stream)>>>(static_cast<T*>(out), count, seed, limit);
+    return launched();
+  });
 }
 
 }  // namespace minimax::cuda

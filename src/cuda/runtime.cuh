@@ -14,6 +14,13 @@ inline Failure allocate(void** memory, int64_t bytes) {
 inline Failure release(void* memory) {
   return failure(cudaFree(memory));
 }
+inline Failure free_memory(int64_t* free_bytes, int64_t* total_bytes) {
+  size_t free = 0, total = 0;
+  const cudaError_t error = cudaMemGetInfo(&free, &total);
+  *free_bytes = static_cast<int64_t>(free);
+  *total_bytes = static_cast<int64_t>(total);
+  return failure(error);
+}
 inline Failure allocate_pinned(void** memory, int64_t bytes) {
   return failure(cudaMallocHost(memory, static_cast<size_t>(bytes)));
 }

@@ -1,0 +1,315 @@
+// Products on Hopper's tensor cores: dense ones, and those of a mixture's experts, whose row counts only the device
+// knows. One kernel for all layouts: forward (K-major operands), gradients of inputs (b transposed) and of weights
+// (both transposed).
+//
+// A block stays on its multiprocessor and takes tiles of 128 x kN outputs, one after the other. One warp asks the copy
+// engine for the operands, 64 terms a stage, some stages ahead; two warpgroups compute 64 rows each. Every output is
+// one sum over k in steps of 16, in order, whatever the tile: neighbours and row counts change no bit.
+#include <cuda_bf16.h>
+
+#include "cuda/hopper.cuh"
+#include "cuda/launch.cuh"
+#include "cuda/loads.cuh"
+#include "cuda/tensor_map.cuh"
+
+namespace minimax::cuda {
+namespace {
+
+constexpr int kM = 128, kK = 64;
+constexpr int kThreads = 384;   // a warpgroup that loads, two that compute
+constexpr int kBandTiles = 16;  // tiles of m that are done together, so that what b's tiles cost is shared in L2
+
+template <int kN>
+struct Shared {
+  static constexpr int kStages = kN == 256 ? 4 : kN == 128 ? 6 : 8;
+  static constexpr int kA = kM * kK * 2, kB = kN * kK * 2, kStage = kA + kB;
+  static constexpr int kBytes = kStages * kStage + 2 * kStages * 8;
+  static constexpr int kAllocated = kBytes + 1024;  // the stages start at a multiple of 1024
+};
+
+/// One tile: rows [row, row_end) of the output from column `column`, terms [term, term_end), matrix b of `group`.
+struct Tile {
+  int64_t row, row_end, column, term, term_end, group;
+};
+
+/// Walks the tiles of a block; the same in every role.
+struct Tiles {
+  const ProductArgs& args;
+  int64_t width, n_tiles, next;
+
+  __device__ Tiles(const ProductArgs& args, int tile_width)
+      : args(args), width(tile_width), n_tiles((args.n + tile_width - 1) / tile_width), next(blockIdx.x) {}
+
+  __device__ bool take(Tile& tile) {
+    int64_t at = next;
+    next += gridDim.x;
+    const int64_t terms = args.a_parts > 1 ? args.a_parts * args.a_part_columns : args.k;
+    const int64_t m_tiles = (args.m + kM - 1) / kM;
+    if (args.groups == 0) {
+      if (at >= m_tiles * n_tiles) return false;
+      place(tile, at, 0, args.m, m_tiles);
+      tile.term = 0, tile.term_end = terms, tile.group = 0;
+      return true;
+    }
+    if (args.groups_are_terms) {
+      if (at >= m_tiles * n_tiles * args.groups) return false;
+      tile.group = at / (m_tiles * n_tiles);
+      place(tile, at % (m_tiles * n_tiles), 0, args.m, m_tiles);
+      tile.term = args.group_starts[tile.group], tile.term_end = args.group_starts[tile.group + 1];
+      return true;
+    }
+    for (int64_t group = 0; group < args.groups; ++group) {
+      const int64_t begin = args.group_starts[group], end = args.group_starts[group + 1];
+      const int64_t tiles = (end - begin + kM - 1) / kM;
+      if (at < tiles * n_tiles) {
+        place(tile, at, begin, end, tiles);
+        tile.term = 0, tile.term_end = terms, tile.group = group;
+        return true;
+      }
+      at -= tiles * n_tiles;
+    }
+    return false;
+  }
+
+  /// Band after band of kBandTiles tiles of m; within one, m first.
+  __device__ void place(Tile& tile, int64_t at, int64_t begin, int64_t end, int64_t m_tiles) const {
+    const int64_t band = at / (kBandTiles * n_tiles), first = band * kBandTiles;
+    const int64_t tall = min(static_cast<int64_t>(kBandTiles), m_tiles - first), in_band = at - first * n_tiles;
+    tile.row = begin + (first + in_band % tall) * kM;
+    tile.row_end = min(end, tile.row + kM);
+    tile.column = in_band / tall * width;
+  }
+};
+
+/// Loads the operands of all tiles; one thread.
+template <int kN, bool kTransposeA, bool kTransposeB, bool kGated>
+__device__ void load_tiles(const CUtensorMap* a, const CUtensorMap* b, const CUtensorMap* b2, const ProductArgs& args,
+                           uint32_t shared, uint32_t full, uint32_t empty) {
+  using S = Shared<kN>;
+  Tiles tiles(args, kGated ? kN / 2 : kN);
+  Tile tile;
+  int stage = 0;
+  uint32_t phase = 0;
+  while (tiles.take(tile)) {
+    const int row = static_cast<int>(tile.row), column = static_cast<int>(tile.column);
+    const int group = args.groups_are_terms ? 0 : static_cast<int>(tile.group);
+    for (int64_t term = tile.term; term < tile.term_end; term += kK) {
+      barrier_wait(empty + stage * 8, phase ^ 1);
+      const uint32_t to_a = shared + stage * S::kStage, to_b = to_a + S::kA, done = full + stage * 8;
+      barrier_expect(done, S::kStage);
+      const int k = static_cast<int>(term);
+      const int b_k = args.a_parts > 1 ? static_cast<int>(term % args.a_part_columns) : k;
+      if constexpr (kTransposeA) {
+        for (int panel = 0; panel < kM / 64; ++panel) copy_box(to_a + panel * 8192, a, row + panel * 64, k, done);
+      } else {
+        copy_box(to_a, a, k, row, done);
+      }
+      if constexpr (kTransposeB) {
+        for (int panel = 0; panel < kN / 64; ++panel)
+          copy_box(to_b + panel * 8192, b, column + panel * 64, b_k, group, done);
+      } else if constexpr (kGated) {
+        copy_box(to_b, b, b_k, column, group, done);
+        copy_box(to_b + S::kB / 2, b2, b_k, column, group, done);
+      } else {
+        copy_box(to_b, b, b_k, column, group, done);
+      }
+      if (++stage == S::kStages) stage = 0, phase ^= 1;
+    }
+  }
+}
+
+template <typename Out>
+__device__ __forceinline__ void store_pair(Out* out, int64_t row, int64_t column, int64_t n, bool add, float x,
+                                           float y) {
+  Out* to = out + row * n + column;
+  if (n % 2 == 0) {
+    if constexpr (sizeof(Out) == 4) {
+      float2 value = {x, y};
+      if (add) {
+        const float2 before = *reinterpret_cast<const float2*>(to);
+        value = {before.x + x, before.y + y};
+      }
+      *reinterpret_cast<float2*>(to) = value;
+    } else {
+      *reinterpret_cast<__nv_bfloat162*>(to) = __floats2bfloat162_rn(x, y);
+    }
+    return;
+  }
+  put(to, add ? number(*to) + x : x);
+  if (column + 1 < n) put(to + 1, add ? number(to[1]) + y : y);
+}
+
+/// Computes rows 64 * part .. of each tile; a warpgroup.
+template <int kN, bool kTransposeA, bool kTransposeB, bool kGated, typename Out>
+__device__ void multiply_tiles(const ProductArgs& args, int part, uint32_t shared, uint32_t full, uint32_t empty) {
+  using S = Shared<kN>;
+  Tiles tiles(args, kGated ? kN / 2 : kN);
+  Tile tile;
+  int stage = 0;
+  uint32_t phase = 0;
+  const int lane = threadIdx.x % 32, warp = threadIdx.x / 32 % 4;
+  while (tiles.take(tile)) {
+    if (tile.term >= tile.term_end) continue;  // a group without rows adds nothing
+    float sums[kN / 2];
+    int before = -1;
+    for (int64_t term = tile.term; term < tile.term_end; term += kK) {
+      barrier_wait(full + stage * 8, phase);
+      const uint32_t at_a = shared + stage * S::kStage, at_b = at_a + S::kA;
+      // Either way this warpgroup's 64 rows are 8 KiB of a's tile.
+      const uint64_t a = operand(at_a + part * 8192, 8192), b = operand(at_b, 8192);
+      products_begin();
+#pragma unroll
+      for (int step = 0; step < kK / 16; ++step)
+        product_any<kTransposeA, kTransposeB>(sums, further(a, step * (kTransposeA ? 2048 : 32)),
+                                              further(b, step * (kTransposeB ? 2048 : 32)),
+                                              step > 0 || term > tile.term);
+      products_commit();
+      products_wait<1>();
+      if (before >= 0 && threadIdx.x % 128 == 0) barrier_arrive(empty + before * 8);
+      before = stage;
+      if (++stage == S::kStages) stage = 0, phase ^= 1;
+    }
+    products_wait<0>();
+    pin(sums);
+    if (threadIdx.x % 128 == 0) barrier_arrive(empty + before * 8);
+
+    Out* out =
+        args.groups_are_terms ? reinterpret_cast<Out*>(args.group_outs[tile.group]) : static_cast<Out*>(args.out);
+    if (!out) continue;
+    const bool add = args.accumulate || args.groups_are_terms;
+#pragma unroll
+    for (int half = 0; half < 2; ++half) {
+      const int64_t row = tile.row + part * 64 + warp * 16 + lane / 4 + half * 8;
+      if (row >= tile.row_end) continue;
+#pragma unroll
+      for (int eight = 0; eight < (kGated ? kN / 16 : kN / 8); ++eight) {
+        const int64_t column = tile.column + eight * 8 + lane % 4 * 2;
+        if (column >= args.n) continue;
+        float x = sums[eight * 4 + half * 2], y = sums[eight * 4 + half * 2 + 1];
+        if constexpr (kGated) {
+          x = x / (1.0f + __expf(-x)) * sums[kN / 4 + eight * 4 + half * 2];
+          y = y / (1.0f + __expf(-y)) * sums[kN / 4 + eight * 4 + half * 2 + 1];
+        }
+        store_pair(out, row, column, args.n, add, x, y);
+      }
+    }
+  }
+}
+
+template <int kN, bool kTransposeA, bool kTransposeB, bool kGated, typename Out>
+__global__ void __launch_bounds__(kThreads, 1)
+    product_kernel(const __grid_constant__ CUtensorMap a, const __grid_constant__ CUtensorMap b,
+                   const __grid_constant__ CUtensorMap b2, const __grid_constant__ ProductArgs args) {
+#if MINIMAX_HOPPER
+  using S = Shared<kN>;
+  extern __shared__ unsigned char memory[];
+  const uint32_t shared = (shared_address(memory) + 1023) / 1024 * 1024;
+  const uint32_t full = shared + S::kStages * S::kStage, empty = full + S::kStages * 8;
+  if (threadIdx.x == 0) {
+    for (int stage = 0; stage < S::kStages; ++stage) {
+      barrier_init(full + stage * 8, 1);
+      barrier_init(empty + stage * 8, 2);
+    }
+    asm volatile("fence.mbarrier_init.release.cluster;" ::: "memory");
+  }
+  __syncthreads();
+  if (threadIdx.x < 128) {
+    fewer_registers<40>();
+    if (threadIdx.x == 0) load_tiles<kN, kTransposeA, kTransposeB, kGated>(&a, &b, &b2, args, shared, full, empty);
+  } else {
+    more_registers<232>();
+    multiply_tiles<kN, kTransposeA, kTransposeB, kGated, Out>(args, threadIdx.x / 128 - 1, shared, full, empty);
+  }
+#endif
+}
+
+/// `layers` matrices [rows, columns] of bfloat16, `layer_stride` elements apart, copied in boxes of 64 columns.
+bool describe(CUtensorMap* map, const void* matrix, int64_t rows, int64_t columns, int64_t layers, int64_t layer_stride,
+              int64_t box_rows, bool flat) {
+  static const EncodeTiled encode = encode_tiled();
+  const cuuint64_t sizes[3] = {static_cast<cuuint64_t>(columns), static_cast<cuuint64_t>(rows),
+                               static_cast<cuuint64_t>(layers)};
+  const cuuint64_t strides[2] = {static_cast<cuuint64_t>(columns) * 2, static_cast<cuuint64_t>(layer_stride) * 2};
+  const cuuint32_t box[3] = {64, static_cast<cuuint32_t>(box_rows), 1}, steps[3] = {1, 1, 1};
+  return encode && encode(map, CU_TENSOR_MAP_DATA_TYPE_BFLOAT16, flat ? 2 : 3, const_cast<void*>(matrix), sizes,
+                          strides, box, steps, CU_TENSOR_MAP_INTERLEAVE_NONE, CU_TENSOR_MAP_SWIZZLE_128B,
+                          CU_TENSOR_MAP_L2_PROMOTION_L2_256B, CU_TENSOR_MAP_FLOAT_OOB_FILL_NONE) == CUDA_SUCCESS;
+}
+
+bool aligned(const void* pointer) {
+  return reinterpret_cast<uintptr_t>(pointer) % 16 == 0;
+}
+
+/// Whether tensor cores can do it.
+bool fits(const ProductArgs& args) {
+  const int64_t a_columns = args.a_transposed ? args.m : args.k, b_columns = args.b_transposed ? args.n : args.k;
+  return args.a_type == Type::kBFloat16 && args.b_type == Type::kBFloat16 && (args.a_parts > 1 || a_columns % 8 == 0) &&
+         b_columns % 8 == 0 && aligned(args.a) && aligned(args.b) && aligned(args.b2) && aligned(args.out) &&
+         args.b_group_stride % 8 == 0 && args.b2_group_stride % 8 == 0 && !(args.a_transposed && !args.b_transposed) &&
+         on_hopper();
+}
+
+int multiprocessors() {
+  static const int count = [] {
+    int device = 0, found = 0;
+    cudaGetDevice(&device);
+    cudaDeviceGetAttribute(&found, cudaDevAttrMultiProcessorCount, device);
+    return found > 0 ? found : 1;
+  }();
+  return count;
+}
+
+template <int kN, bool kTransposeA, bool kTransposeB, bool kGated, typename Out>
+Failure launch(const ProductArgs& args, Stream stream) {
+  CUtensorMap a{}, b{}, b2{};
+  const int64_t a_columns = args.a_parts > 1 ? args.a_parts * args.a_part_columns : args.k;
+  const int64_t layers = args.groups && !args.groups_are_terms ? args.groups : 1;
+  const int64_t own = args.n * args.k;  // of the only layer
+  bool ok = kTransposeA ? describe(&a, args.a, args.k, args.m, 1, 0, 64, true)
+                        : describe(&a, args.a, args.m, a_columns, 1, 0, kM, true);
+  const int64_t stride = layers > 1 ? args.b_group_stride : own;
+  ok = ok && (kTransposeB ? describe(&b, args.b, args.k, args.n, layers, stride, 64, false)
+                          : describe(&b, args.b, args.n, args.k, layers, stride, kGated ? kN / 2 : kN, false));
+  if (kGated)
+    ok = ok && describe(&b2, args.b2, args.n, args.k, layers, layers > 1 ? args.b2_group_stride : own, kN / 2, false);
+  if (!ok) return "product: an operand cannot be described to the copy engine";
+  auto* kernel = product_kernel<kN, kTransposeA, kTransposeB, kGated, Out>;
+  if (Failure wrong =
+          failure(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, Shared<kN>::kAllocated)))
+    return wrong;
+  kernel<<<static_cast<unsigned>(multiprocessors()), kThreads, Shared<kN>::kAllocated, stream_of(stream)>>>(a, b, b2,
+                                                                                                            args);
+  return launched();
+}
+
+template <int kN, typename Out>
+Failure launch_plain(const ProductArgs& args, Stream stream) {
+  if (args.a_transposed) return launch<kN, true, true, false, Out>(args, stream);
+  if (args.b_transposed) return launch<kN, false, true, false, Out>(args, stream);
+  return launch<kN, false, false, false, Out>(args, stream);
+}
+
+}  // namespace
+
+Failure product(const ProductArgs& args, Stream stream) {
+  if (args.m == 0 || args.n == 0) return nullptr;
+  if (args.groups > kMaxGroups) return "product: more groups than kMaxGroups";
+  if (!fits(args)) return product_simple(args, stream);
+  if (args.b2) {
+    if (args.out_type != Type::kBFloat16 || args.a_transposed || args.b_transposed)
+      return "product: a gated product has bfloat16 outputs and no transposed operand";
+    return launch<256, false, false, true, __nv_bfloat16>(args, stream);
+  }
+  // Narrow tiles where wide ones would leave multiprocessors without work.
+  const int64_t m_tiles = (args.m + kM - 1) / kM * (args.groups ? args.groups : 1);
+  const auto tiles = [&](int64_t width) { return m_tiles * ((args.n + width - 1) / width); };
+  const int64_t enough = multiprocessors() * 3 / 4;
+  return with_type(args.out_type, [&](auto* element) {
+    using Out = std::remove_pointer_t<decltype(element)>;
+    if (tiles(256) >= enough) return launch_plain<256, Out>(args, stream);
+    if (tiles(128) >= enough) return launch_plain<128, Out>(args, stream);
+    return launch_plain<64, Out>(args, stream);
+  });
+}
+
+}  // namespace minimax::cuda
