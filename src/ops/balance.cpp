@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "core/tape.h"
+#include "cuda/matmul.h"
 
 namespace minimax::ops {
 namespace {
@@ -44,6 +45,21 @@ void balance_loss_backward(const Context& ctx, const Tensor& router_logits, cons
   });
 }
 
+Tensor balance_loss_gpu(const Context& ctx, const Tensor& router_logits, const Routing& routing) {
+  Tensor out = ctx.empty({1});
+  const Tensor shares = ctx.empty({router_logits.dim(1)});
+  cuda::balance_loss(ctx, router_logits, routing.experts, out, shares);
+  if (ctx.tape)
+    ctx.tape->record([=](Context& ctx, Gradients& d) {
+      const Tensor dout = d.take(out);
+      if (!dout.defined()) return;
+      const Tensor dlogits = ctx.empty(router_logits.shape());
+      cuda::balance_loss_backward(ctx, router_logits, shares, dout, dlogits);
+      d.add(router_logits, dlogits);
+    });
+  return out;
+}
+
 }  // namespace
 
 Tensor balance_loss(const Context& ctx, const Tensor& router_logits, const Routing& routing) {
@@ -51,6 +67,7 @@ Tensor balance_loss(const Context& ctx, const Tensor& router_logits, const Routi
   MM_CHECK(router_logits.rank() == 2 && routing.experts.rank() == 2 && router_logits.dim(0) == routing.experts.dim(0) &&
                router_logits.dim(0) > 0,
            "balance_loss: experts ", routing.experts.shape(), " for router logits ", router_logits.shape());
+  if (ctx.device == Device::kCuda) return balance_loss_gpu(ctx, router_logits, routing);
   const int64_t tokens = router_logits.dim(0), experts = router_logits.dim(1);
   const std::vector<double> share = shares(routing, experts);
   std::vector<double> p(static_cast<size_t>(experts));
@@ -75,13 +92,11 @@ Tensor balance_loss(const Context& ctx, const Tensor& router_logits, const Routi
 void add_balance_loss(const Context& ctx, const Tensor& router_logits, const Routing& routing) {
   if (!ctx.tape || !ctx.balance) return;
   const Tensor loss = balance_loss(ctx, router_logits, routing);
-  ctx.balance->sum += static_cast<double>(*loss.data<float>());
+  ctx.balance->sum += static_cast<double>(*to_host(loss).data<float>());
   ++ctx.balance->layers;
   // Recorded after the loss, so run right before its backward.
   ctx.tape->record([loss, coefficient = ctx.balance->coefficient](Context& ctx, Gradients& d) {
-    const Tensor dloss = ctx.empty({1});
-    *dloss.data<float>() = coefficient;
-    d.add(loss, dloss);
+    d.add(loss, to_memory(Tensor::from(std::span<const float>(&coefficient, 1), {1}), ctx.gpu));
   });
 }
 

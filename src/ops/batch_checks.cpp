@@ -2,6 +2,47 @@
 
 #include <unordered_set>
 
+#include "cuda/gpu.h"
+#include "cuda/sequence_ops.h"
+
+namespace minimax {
+
+Batch place(const Context& ctx, const Batch& batch) {
+  if (ctx.device == Device::kCpu || batch.on_device) return batch;
+  const auto there = [&](const Tensor& x) { return x.defined() ? to_memory(x, ctx.gpu) : x; };
+  Batch placed = batch;
+  placed.on_device = std::make_shared<const Batch>(Batch{.tokens = there(batch.tokens),
+                                                         .positions = there(batch.positions),
+                                                         .cu_seqlens = there(batch.cu_seqlens),
+                                                         .rows = there(batch.rows),
+                                                         .page_table = there(batch.page_table),
+                                                         .slots = there(batch.slots),
+                                                         .on_device = nullptr});
+  return placed;
+}
+
+KvPages make_pages(const Context& ctx, int64_t pages, int64_t kv_heads, int64_t head_dim) {
+  if (ctx.device == Device::kCuda) {
+    const Shape shape = {pages, kv_heads, kChunk, head_dim};
+    return {Tensor::empty(shape, cuda::page_dtype(ctx), ctx.gpu), Tensor::empty(shape, cuda::page_dtype(ctx), ctx.gpu)};
+  }
+  return {Tensor::empty({pages, kv_heads, head_dim, kChunk}, DType::kFloat32),
+          Tensor::empty({pages, kv_heads, kChunk, head_dim}, DType::kFloat32)};
+}
+
+LightningSlots make_slots(const Context& ctx, int64_t slots, int64_t heads, int64_t head_dim) {
+  const Tensor state = Tensor::empty({slots, heads, head_dim, head_dim}, DType::kFloat32, ctx.gpu);
+  if (ctx.device == Device::kCuda) {
+    const Shape shape = {slots, heads, kChunk, head_dim};
+    const DType dtype = cuda::window_dtype(ctx, head_dim);
+    return {state, Tensor::empty(shape, dtype, ctx.gpu), Tensor::empty(shape, dtype, ctx.gpu)};
+  }
+  return {state, Tensor::empty({slots, heads, head_dim, kChunk}, DType::kFloat32),
+          Tensor::empty({slots, heads, kChunk, head_dim}, DType::kFloat32)};
+}
+
+}  // namespace minimax
+
 namespace minimax::ops {
 
 void check_sequences(const Batch& batch, bool has_cache) {

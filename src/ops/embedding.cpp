@@ -3,25 +3,37 @@
 #include "core/tape.h"
 #include "cpu/elementwise.h"
 #include "cpu/gradient.h"
+#include "cuda/row_ops.h"
 
 namespace minimax::ops {
+
+void check_tokens(const Tensor& tokens, int64_t vocab) {
+  for (int64_t i = 0; i < tokens.dim(0); ++i) {
+    const int32_t id = tokens.data<int32_t>()[i];
+    MM_CHECK(id >= 0 && id < vocab, "embedding: token ", i, " has id ", id, ", expected 0 to ", vocab - 1);
+  }
+}
 
 Tensor embedding(const Context& ctx, const Weight& table, const Tensor& tokens) {
   MM_CHECK_DTYPE(tokens, DType::kInt32);
   MM_CHECK(tokens.rank() == 1, "embedding: tokens are ", tokens.shape(), ", expected [tokens]");
   MM_CHECK(table.data.rank() == 2, "embedding: table is ", table.data.dtype(), " ", table.data.shape(),
            ", expected [vocab, hidden]");
-  for (int64_t i = 0; i < tokens.dim(0); ++i) {
-    const int32_t id = tokens.data<int32_t>()[i];
-    MM_CHECK(id >= 0 && id < table.outputs(), "embedding: token ", i, " has id ", id, ", expected 0 to ",
-             table.outputs() - 1);
-  }
+  if (tokens.device() == Device::kCpu) check_tokens(tokens, table.outputs());
   Tensor out = ctx.empty({tokens.dim(0), table.inputs()});
-  cpu::embedding(ctx, table.data, tokens, out);
+  const Tensor ids = to_memory(tokens, ctx.gpu);
+  if (ctx.device == Device::kCuda)
+    cuda::embedding(ctx, table.data, ids, out);
+  else
+    cpu::embedding(ctx, table.data, ids, out);
   if (ctx.tape)
     ctx.tape->record([=](Context& ctx, Gradients& d) {
-      if (const Tensor dy = d.take(out); dy.defined())
-        cpu::embedding_backward(ctx, tokens, dy, d.accumulator(table.data));
+      const Tensor dy = d.take(out);
+      if (!dy.defined()) return;
+      if (ctx.device == Device::kCuda)
+        cuda::add_rows(ctx, dy, ids, d.accumulator(table.data));
+      else
+        cpu::embedding_backward(ctx, ids, dy, d.accumulator(table.data));
     });
   return out;
 }

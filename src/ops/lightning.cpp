@@ -6,6 +6,7 @@
 
 #include "core/tape.h"
 #include "cpu/lightning.h"
+#include "cuda/sequence_ops.h"
 #include "ops/batch_checks.h"
 
 namespace minimax::ops {
@@ -26,6 +27,33 @@ std::vector<double> alibi_slopes(int64_t heads) {
   const std::vector<double> doubled = power_of_two_slopes(2 * below);
   for (int64_t extra = 0; extra < heads - below; ++extra) slopes.push_back(doubled[2 * extra]);
   return slopes;
+}
+
+/// lightning_attention on a GPU, the arguments checked.
+Tensor attend_on_gpu(const Context& ctx, const Tensor& qkv, const Tensor& decay, const Batch& given,
+                     const LightningSlots* cache, int64_t head_dim) {
+  const Batch batch = place(ctx, given);
+  const Tensor &positions = batch.there().positions, &cu_seqlens = batch.there().cu_seqlens;
+  const LightningSlots slots = cache ? *cache : LightningSlots();
+  if (cache) {
+    const int64_t count = slots.state.dim(0), heads = decay.dim(0);
+    MM_CHECK_SHAPE(slots.state, count, heads, head_dim, head_dim);
+    MM_CHECK_SHAPE(slots.k_window, count, heads, kChunk, head_dim);
+    MM_CHECK_SHAPE(slots.v_window, count, heads, kChunk, head_dim);
+  }
+  Tensor out = ctx.empty({qkv.dim(0), decay.dim(0) * head_dim});
+  const Tensor decay_there = to_memory(decay, ctx.gpu);
+  cuda::lightning(ctx, qkv, decay_there, positions, cu_seqlens, cache ? batch.there().slots : Tensor(), slots.state,
+                  slots.k_window, slots.v_window, out);
+  if (ctx.tape)
+    ctx.tape->record([=](Context& ctx, Gradients& d) {
+      const Tensor dout = d.take(out);
+      if (!dout.defined()) return;
+      const Tensor dqkv = ctx.empty(qkv.shape());
+      cuda::lightning_backward(ctx, qkv, decay_there, batch.there().cu_seqlens, batch.cu_seqlens, dout, dqkv);
+      d.add(qkv, dqkv);
+    });
+  return out;
 }
 
 }  // namespace
@@ -67,11 +95,14 @@ Tensor lightning_attention(const Context& ctx, const Tensor& qkv, const Tensor& 
   check_sequences(batch, cache != nullptr);
   const int64_t head_dim = qkv.dim(1) / (3 * heads);
 
+  MM_CHECK(!ctx.tape || !cache, "lightning_attention: a tape and a cache, expected one of them");
+  if (cache) check_slots(batch, cache->state.dim(0));
+  if (ctx.device == Device::kCuda) return attend_on_gpu(ctx, qkv, decay, batch, cache, head_dim);
+
   LightningSlots slots;
   Tensor slot_of = batch.slots;
   if (cache) {
     slots = *cache;
-    check_slots(batch, slots.state.dim(0));
   } else {
     const int64_t seqs = batch.seqs();
     slots = {ctx.empty({seqs, heads, head_dim, head_dim}), ctx.empty({seqs, heads, head_dim, kChunk}),
@@ -87,8 +118,7 @@ Tensor lightning_attention(const Context& ctx, const Tensor& qkv, const Tensor& 
   Tensor out = ctx.empty({qkv.dim(0), heads * head_dim});
   cpu::lightning(ctx, qkv, decay, batch.positions, batch.cu_seqlens, slot_of, slots.state, slots.k_window,
                  slots.v_window, out);
-  if (ctx.tape) {
-    MM_CHECK(!cache, "lightning_attention: a tape and a cache, expected one of them");
+  if (ctx.tape)
     ctx.tape->record([=, cu_seqlens = batch.cu_seqlens](Context& ctx, Gradients& d) {
       const Tensor dout = d.take(out);
       if (!dout.defined()) return;
@@ -96,7 +126,6 @@ Tensor lightning_attention(const Context& ctx, const Tensor& qkv, const Tensor& 
       cpu::lightning_backward(ctx, qkv, decay, cu_seqlens, dout, dqkv);
       d.add(qkv, dqkv);
     });
-  }
   return out;
 }
 

@@ -3,15 +3,21 @@
 #include "core/tape.h"
 #include "cpu/gradient.h"
 #include "cpu/linear.h"
+#include "cuda/matmul.h"
 
 namespace minimax::ops {
+namespace {
 
-Tensor linear(const Context& ctx, const Tensor& x, const Weight& weight) {
+/// `operand` says how a GPU takes x; a CPU goes by ctx.matmul_precision.
+Tensor product(const Context& ctx, const Tensor& x, const Weight& weight, cuda::Operand operand) {
   MM_CHECK_DTYPE(x, DType::kFloat32);
   MM_CHECK(x.rank() == 2 && weight.data.rank() == 2 && weight.inputs() == x.dim(1), "linear: weight ",
            weight.data.shape(), " for x ", x.shape());
   Tensor out = ctx.empty({x.dim(0), weight.outputs()});
-  cpu::linear(ctx, x, weight.data, out);
+  if (ctx.device == Device::kCuda)
+    cuda::linear(ctx, x, weight.data, operand, out);
+  else
+    cpu::linear(ctx, x, weight.data, out);
   if (ctx.tape)
     ctx.tape->record([=](Context& ctx, Gradients& d) {
       if (const Tensor dy = d.take(out); dy.defined()) linear_backward(ctx, x, weight, dy, d);
@@ -19,14 +25,30 @@ Tensor linear(const Context& ctx, const Tensor& x, const Weight& weight) {
   return out;
 }
 
+}  // namespace
+
+Tensor linear(const Context& ctx, const Tensor& x, const Weight& weight) {
+  const bool rounds = ctx.matmul_precision == MatmulPrecision::kBFloat16;
+  return product(ctx, x, weight, rounds ? cuda::Operand::kRounded : cuda::Operand::kExact);
+}
+
 void linear_backward(const Context& ctx, const Tensor& x, const Weight& weight, const Tensor& dy, Gradients& d) {
   const Tensor dx = ctx.empty(x.shape());
+  if (ctx.device == Device::kCuda) {
+    cuda::linear_backward(ctx, x, weight.data, dy, dx, d.accumulator(weight.data));
+    d.add(x, dx);
+    return;
+  }
   cpu::linear_backward_input(ctx, dy.data<float>(), x.dim(0), weight.data, dx.data<float>(), false);
   d.add(x, dx);
   cpu::linear_backward_weight(ctx, dy.data<float>(), x.data<float>(), x.dim(0), d.accumulator(weight.data));
 }
 
 Tensor linear_float32(const Context& ctx, const Tensor& x, const Weight& weight) {
+  if (ctx.device == Device::kCuda) {
+    const bool rounds = ctx.matmul_precision == MatmulPrecision::kBFloat16;
+    return product(ctx, x, weight, rounds ? cuda::Operand::kTwoParts : cuda::Operand::kExact);
+  }
   Context exact = ctx;
   exact.matmul_precision = MatmulPrecision::kFloat32;
   return linear(exact, x, weight);

@@ -19,7 +19,8 @@ Tensor linear(const Context& ctx, const Tensor& x, const Weight& weight);
 /// d[x] += dy W, d[weight] += dy^T x. dy: [rows, out].
 void linear_backward(const Context& ctx, const Tensor& x, const Weight& weight, const Tensor& dy, Gradients& d);
 
-/// As linear, with float32 activations whatever ctx.matmul_precision says: router and LM head.
+/// As linear, with float32 activations whatever ctx.matmul_precision says: router and LM head. On a GPU with kBFloat16
+/// and a bfloat16 weight, many rows are taken as sums of two bfloat16 numbers, which keep 16 bits of the 24.
 Tensor linear_float32(const Context& ctx, const Tensor& x, const Weight& weight);
 
 }  // namespace minimax::ops

@@ -6,6 +6,8 @@
 #include "cpu/gradient.h"
 #include "cpu/isa.h"
 #include "cpu/logits.h"
+#include "cuda/matmul.h"
+#include "cuda/row_ops.h"
 #include "ops/linear.h"
 
 namespace minimax::ops {
@@ -51,6 +53,38 @@ void log_probs_backward(const Context& ctx, const Tensor& x, const Weight& head,
   d.add(x, dx);
 }
 
+/// The same on a GPU; the logits' gradient is rounded where products are.
+void log_probs_backward_gpu(const Context& ctx, const Tensor& x, const Weight& head, const Tensor& targets,
+                            int64_t block_elements, const Tensor& dy, Gradients& d) {
+  const Tensor dx = ctx.empty(x.shape()), dhead = d.accumulator(head.data);
+  const bool rounds = ctx.matmul_precision == MatmulPrecision::kBFloat16 && head.data.dtype() == DType::kBFloat16;
+  for_each_block(ctx, x, head, block_elements, [&](int64_t first, const Tensor& logits) {
+    const int64_t last = first + logits.dim(0);
+    const Tensor values = ctx.empty({logits.dim(0)}), log_sums = ctx.empty({logits.dim(0)});
+    const Tensor ids = targets.rows(first, last);
+    cuda::log_probs(ctx, logits, ids, values, log_sums);
+    const Tensor dlogits = rounds ? ctx.empty(logits.shape(), DType::kBFloat16) : logits;
+    cuda::log_probs_backward(ctx, logits, ids, log_sums, dy.rows(first, last), dlogits);
+    cuda::linear_backward(ctx, x.rows(first, last), head.data, dlogits, dx.rows(first, last), dhead);
+  });
+  d.add(x, dx);
+}
+
+Tensor log_probs_gpu(const Context& ctx, const Tensor& x, const Weight& head, const Tensor& targets,
+                     int64_t block_elements) {
+  Tensor out = ctx.empty({x.dim(0)});
+  for_each_block(ctx, x, head, block_elements, [&](int64_t first, const Tensor& logits) {
+    const int64_t last = first + logits.dim(0);
+    cuda::log_probs(ctx, logits, targets.rows(first, last), out.rows(first, last), ctx.empty({logits.dim(0)}));
+  });
+  if (ctx.tape)
+    ctx.tape->record([=](Context& ctx, Gradients& d) {
+      if (const Tensor dy = d.take(out); dy.defined())
+        log_probs_backward_gpu(ctx, x, head, targets, block_elements, dy, d);
+    });
+  return out;
+}
+
 }  // namespace
 
 Tensor log_probs(const Context& ctx, const Tensor& x, const Weight& head, const Tensor& targets,
@@ -58,11 +92,12 @@ Tensor log_probs(const Context& ctx, const Tensor& x, const Weight& head, const 
   MM_CHECK_DTYPE(targets, DType::kInt32);
   MM_CHECK(x.rank() == 2 && targets.rank() == 1 && targets.dim(0) == x.dim(0), "log_probs: targets ", targets.shape(),
            " for x ", x.shape());
-  for (int64_t row = 0; row < targets.dim(0); ++row) {
+  for (int64_t row = 0; targets.device() == Device::kCpu && row < targets.dim(0); ++row) {
     const int32_t id = targets.data<int32_t>()[row];
     MM_CHECK(id >= 0 && id < head.outputs(), "log_probs: target ", row, " is ", id, ", expected 0 to ",
              head.outputs() - 1);
   }
+  if (ctx.device == Device::kCuda) return log_probs_gpu(ctx, x, head, to_memory(targets, ctx.gpu), block_elements);
   Tensor out = ctx.empty({x.dim(0)});
   for_each_block(ctx, x, head, block_elements, [&](int64_t first, const Tensor& logits) {
     ctx.threads->parallel_for(logits.dim(0), 1, [&](int64_t begin, int64_t end) {

@@ -7,6 +7,7 @@
 
 #include "core/tape.h"
 #include "cpu/moe.h"
+#include "cuda/matmul.h"
 #include "ops/activation.h"
 #include "ops/linear.h"
 
@@ -19,6 +20,49 @@ std::vector<cpu::ExpertTensors> tensors_of(std::span<const ExpertWeights> expert
     tensors.push_back({&expert.gate.data, &expert.up.data, &expert.down.data});
   return tensors;
 }
+std::vector<cuda::ExpertTensors> gpu_tensors_of(std::span<const ExpertWeights> experts) {
+  std::vector<cuda::ExpertTensors> tensors;
+  for (const ExpertWeights& expert : experts)
+    tensors.push_back({&expert.gate.data, &expert.up.data, &expert.down.data});
+  return tensors;
+}
+
+/// experts: those to go to; undefined: the best ones.
+Routing route_gpu(const Context& ctx, const Tensor& router_logits, int64_t top_k, const Tensor& experts) {
+  const int64_t tokens = router_logits.dim(0);
+  Routing routing{experts.defined() ? experts : ctx.empty({tokens, top_k}, DType::kInt32), ctx.empty({tokens, top_k})};
+  if (experts.defined())
+    cuda::route_to(ctx, router_logits, routing.experts, routing.weights);
+  else
+    cuda::route(ctx, router_logits, routing.experts, routing.weights);
+  if (ctx.tape)
+    ctx.tape->record([=](Context& ctx, Gradients& d) {
+      if (const Tensor dweights = d.take(routing.weights); dweights.defined())
+        cuda::route_backward(ctx, routing.experts, routing.weights, dweights, d.accumulator(router_logits));
+    });
+  return routing;
+}
+
+Tensor mix_experts_gpu(const Context& ctx, const Tensor& x, const Routing& routing,
+                       std::span<const ExpertWeights> experts) {
+  Tensor out = ctx.empty(x.shape());
+  cuda::experts(ctx, x, routing.experts, routing.weights, gpu_tensors_of(experts), out);
+  if (ctx.tape)
+    ctx.tape->record([=](Context& ctx, Gradients& d) {
+      const Tensor dout = d.take(out);
+      if (!dout.defined()) return;
+      const Tensor dx = ctx.empty(x.shape()), dweights = ctx.empty(routing.weights.shape());
+      cuda::experts_backward(ctx, x, routing.experts, routing.weights, gpu_tensors_of(experts), dout, dx, dweights,
+                             [&](int64_t e) {
+                               const ExpertWeights& expert = experts[static_cast<size_t>(e)];
+                               return cuda::ExpertSum{d.accumulator(expert.gate.data), d.accumulator(expert.up.data),
+                                                      d.accumulator(expert.down.data)};
+                             });
+      d.add(x, dx);
+      d.add(routing.weights, dweights);
+    });
+  return out;
+}
 
 }  // namespace
 
@@ -26,6 +70,7 @@ Routing route(const Context& ctx, const Tensor& router_logits, int64_t top_k) {
   MM_CHECK_DTYPE(router_logits, DType::kFloat32);
   MM_CHECK(router_logits.rank() == 2 && top_k >= 1 && top_k <= router_logits.dim(1), "route: top_k ", top_k,
            " of router logits ", router_logits.shape());
+  if (ctx.device == Device::kCuda) return route_gpu(ctx, router_logits, top_k, {});
   const int64_t tokens = router_logits.dim(0), experts = router_logits.dim(1);
   const Tensor choice = ctx.empty({tokens, top_k}, DType::kInt32);
   std::vector<char> taken(static_cast<size_t>(experts));
@@ -49,6 +94,7 @@ Routing route_to(const Context& ctx, const Tensor& router_logits, const Tensor& 
   MM_CHECK_DTYPE(experts, DType::kInt32);
   MM_CHECK(router_logits.rank() == 2 && experts.rank() == 2 && experts.dim(0) == router_logits.dim(0),
            "route_to: experts ", experts.shape(), " for router logits ", router_logits.shape());
+  if (ctx.device == Device::kCuda) return route_gpu(ctx, router_logits, experts.dim(1), to_memory(experts, ctx.gpu));
   const int64_t tokens = router_logits.dim(0), count = router_logits.dim(1), top_k = experts.dim(1);
   Routing routing{experts, ctx.empty({tokens, top_k})};
   for (int64_t token = 0; token < tokens; ++token) {
@@ -104,6 +150,7 @@ Tensor mix_experts(const Context& ctx, const Tensor& x, const Routing& routing,
     MM_CHECK_SHAPE(expert.up.data, ffn, hidden);
     MM_CHECK_SHAPE(expert.down.data, hidden, ffn);
   }
+  if (ctx.device == Device::kCuda) return mix_experts_gpu(ctx, x, routing, experts);
   for (const int32_t expert : routing.experts.span<int32_t>())
     MM_CHECK(expert >= 0 && expert < static_cast<int64_t>(experts.size()), "mix_experts: expert ", expert, " of ",
              experts.size());
@@ -140,13 +187,19 @@ Tensor mix_shared(const Context& ctx, const Tensor& x, const Tensor& routed, con
            routed.shape(), ", shared ", shared.shape());
   const Tensor logits = linear(ctx, x, coefficient);  // [tokens, 1]
   Tensor out = ctx.empty(x.shape());
-  cpu::mix_shared(ctx, logits, routed, shared, out);
+  if (ctx.device == Device::kCuda)
+    cuda::mix_shared(ctx, logits, routed, shared, out);
+  else
+    cpu::mix_shared(ctx, logits, routed, shared, out);
   if (ctx.tape)
     ctx.tape->record([=](Context& ctx, Gradients& d) {
       const Tensor dout = d.take(out);
       if (!dout.defined()) return;
       const Tensor dlogits = ctx.empty(logits.shape()), drouted = ctx.empty(x.shape()), dshared = ctx.empty(x.shape());
-      cpu::mix_shared_backward(ctx, logits, routed, shared, dout, dlogits, drouted, dshared);
+      if (ctx.device == Device::kCuda)
+        cuda::mix_shared_backward(ctx, logits, routed, shared, dout, dlogits, drouted, dshared);
+      else
+        cpu::mix_shared_backward(ctx, logits, routed, shared, dout, dlogits, drouted, dshared);
       d.add(logits, dlogits);
       d.add(routed, drouted);
       d.add(shared, dshared);

@@ -3,6 +3,7 @@
 #include "core/tape.h"
 #include "cpu/elementwise.h"
 #include "cpu/gradient.h"
+#include "cuda/row_ops.h"
 
 namespace minimax::ops {
 
@@ -12,7 +13,10 @@ Tensor rotary_table(const Context& ctx, const Tensor& positions, int64_t rotary_
   MM_CHECK(rotary_dim >= 0 && rotary_dim % 2 == 0, "rotary_table: rotary_dim is ", rotary_dim,
            ", expected an even number");
   Tensor table = ctx.empty({positions.dim(0), 2, rotary_dim / 2});
-  cpu::rotary_table(ctx, positions, theta, table);
+  if (ctx.device == Device::kCuda)
+    cuda::rotary_table(ctx, to_memory(positions, ctx.gpu), theta, table);
+  else
+    cpu::rotary_table(ctx, positions, theta, table);
   return table;
 }
 
@@ -22,13 +26,19 @@ Tensor rotate(const Context& ctx, const Tensor& x, const Tensor& table, int64_t 
                x.dim(1) % head_dim == 0 && 2 * table.dim(2) <= head_dim,
            "rotate: x ", x.shape(), " with table ", table.shape(), " and head_dim ", head_dim);
   Tensor out = ctx.empty(x.shape());
-  cpu::rotate(ctx, x, table, head_dim, out);
+  if (ctx.device == Device::kCuda)
+    cuda::rotate(ctx, x, table, head_dim, out);
+  else
+    cpu::rotate(ctx, x, table, head_dim, out);
   if (ctx.tape)
     ctx.tape->record([=](Context& ctx, Gradients& d) {
       const Tensor dy = d.take(out);
       if (!dy.defined()) return;
       const Tensor dx = ctx.empty(x.shape());
-      cpu::rotate_backward(ctx, dy, table, head_dim, dx);
+      if (ctx.device == Device::kCuda)
+        cuda::rotate_backward(ctx, dy, table, head_dim, dx);
+      else
+        cpu::rotate_backward(ctx, dy, table, head_dim, dx);
       d.add(x, dx);
     });
   return out;

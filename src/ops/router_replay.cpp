@@ -15,11 +15,11 @@ ops::Routing RouterReplay::route(const Context& ctx, const Tensor& router_logits
   MM_CHECK_SHAPE(kept->second, router_logits.dim(0), top_k);
   Context without_tape = ctx;
   without_tape.tape = nullptr;
-  const Tensor live = ops::route(without_tape, router_logits, top_k).experts;
+  const Tensor live = to_host(ops::route(without_tape, router_logits, top_k).experts), before = to_host(kept->second);
   std::vector<int32_t> a(static_cast<size_t>(top_k)), b(a);
   for (int64_t token = 0; token < router_logits.dim(0); ++token) {
     std::copy_n(live.data<int32_t>() + token * top_k, top_k, a.begin());
-    std::copy_n(kept->second.data<int32_t>() + token * top_k, top_k, b.begin());
+    std::copy_n(before.data<int32_t>() + token * top_k, top_k, b.begin());
     std::sort(a.begin(), a.end());
     std::sort(b.begin(), b.end());
     flips_ += a != b;
