@@ -43,6 +43,8 @@ void validate(const Request& request, const EngineOptions& options, int64_t voca
 void validate(const EngineOptions& options) {
   MM_CHECK(options.context >= 1, "context is ", options.context, ", expected at least 1");
   MM_CHECK(options.memory_bytes >= 0, "memory_bytes is ", options.memory_bytes, ", expected at least 0");
+  MM_CHECK(!options.gpu || options.spill_folder.empty(),
+           "spill_folder is given, but cached prefixes on a GPU cannot go to files yet");
   MM_CHECK(options.max_running >= 1, "max_running is ", options.max_running, ", expected at least 1");
   MM_CHECK(options.max_waiting >= 1, "max_waiting is ", options.max_waiting, ", expected at least 1");
   MM_CHECK(options.step_tokens >= options.max_running, "step_tokens is ", options.step_tokens,
@@ -299,10 +301,12 @@ bool Engine::drop_session(const std::string& name) {
 }
 
 SessionInfo Engine::save_session(const std::string& name, const std::filesystem::path& path) {
+  MM_CHECK(!impl_->options.gpu, "sessions cannot be saved from a GPU or read into one yet");
   return impl_->between_steps([&] { return impl_->scheduler.sessions().save(name, path); });
 }
 
 SessionInfo Engine::load_session(const std::filesystem::path& path) {
+  MM_CHECK(!impl_->options.gpu, "sessions cannot be saved from a GPU or read into one yet");
   return impl_->between_steps([&] { return impl_->scheduler.sessions().load(path); });
 }
 

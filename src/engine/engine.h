@@ -58,6 +58,9 @@ struct EngineOptions {
   Speculation speculation;
   std::shared_ptr<const ThinkingFormat> thinking;  ///< null: thinking is not looked at
   MatmulPrecision precision = MatmulPrecision::kFloat32;
+  /// Where the model's weights lie and steps run; null: the CPU. Sessions cannot be saved from a GPU.
+  cuda::Gpu* gpu = nullptr;
+  bool deterministic = false;  ///< on a GPU: as Context::deterministic
   /// Cached prefixes that must leave memory go to files in this folder, up to spill_bytes, instead of being forgotten.
   std::filesystem::path spill_folder;
   int64_t spill_bytes = 0;

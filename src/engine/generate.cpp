@@ -1,5 +1,7 @@
 #include "engine/generate.h"
 
+#include "cuda/gpu.h"
+
 #include <algorithm>
 #include <chrono>
 
@@ -16,12 +18,19 @@ int64_t common_prefix(std::span<const int32_t> a, std::span<const int32_t> b) {
 
 }  // namespace
 
-Generator::Generator(const MiniMaxM1& model, ThreadPool& threads, Options options, MatmulPrecision precision)
+Generator::Generator(const MiniMaxM1& model, const Context& ctx, Options options)
     : model_(model),
       options_(options),
-      ctx_{.device = Device::kCpu, .arena = &arena_, .threads = &threads, .matmul_precision = precision},
-      cache_(model.config, options.context, 1),
-      sequence_(cache_.open()) {}
+      arena_(ctx.gpu),
+      ctx_(ctx),
+      cache_(model.config, options.context, 1, ctx),
+      sequence_(cache_.open()) {
+  ctx_.arena = &arena_;
+  if (ctx_.device == Device::kCuda) step_graph_.emplace(model_, ctx_);
+}
+
+Generator::Generator(const MiniMaxM1& model, ThreadPool& threads, Options options, MatmulPrecision precision)
+    : Generator(model, {.threads = &threads, .matmul_precision = precision}, options) {}
 
 void Generator::reset() {
   cache_.close(sequence_);
@@ -50,7 +59,9 @@ Tensor Generator::forward(std::span<const int32_t> ids) {
   cache_.reserve(sequence_, sequence_.length + static_cast<int64_t>(ids.size()));
   BatchBuilder batch;
   batch.add(sequence_, ids, BatchBuilder::Logits::kLast);
-  Tensor logits = model_.forward(ctx_, batch.build(), cache_.layers());
+  const Batch built = batch.build();
+  const Tensor logits = to_host(step_graph_ && StepGraph::takes(built) ? step_graph_->forward(built, cache_.layers())
+                                                                       : model_.forward(ctx_, built, cache_.layers()));
   sequence_.length += static_cast<int64_t>(ids.size());
   history_.insert(history_.end(), ids.begin(), ids.end());
   return logits;

@@ -11,6 +11,7 @@
 #include "engine/finish_reason.h"
 #include "engine/sampler.h"
 #include "engine/state_cache.h"
+#include "engine/step_graph.h"
 #include "model/minimax_m1.h"
 
 namespace minimax::engine {
@@ -45,7 +46,10 @@ class Generator {
     int64_t prefill_chunk = 512;  ///< tokens of one forward pass over a prompt
   };
 
-  /// `model` and `threads` must outlive the generator.
+  /// `model` and what `ctx` points to must outlive the generator; the model's weights lie where ctx computes. Of ctx
+  /// the arena is not used.
+  Generator(const MiniMaxM1& model, const Context& ctx, Options options);
+  /// The same on the CPU.
   Generator(const MiniMaxM1& model, ThreadPool& threads, Options options,
             MatmulPrecision precision = MatmulPrecision::kFloat32);
 
@@ -68,6 +72,7 @@ class Generator {
   Context ctx_;
   StateCache cache_;
   Sequence sequence_;
+  std::optional<StepGraph> step_graph_;  // with a GPU
   std::vector<int32_t> history_;         // ids that are in the caches
   std::optional<StateMark> prompt_end_;  // where the last prompt's last token is still to come
   std::vector<int32_t> dead_ids_;

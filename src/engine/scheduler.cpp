@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <string>
 
+#include "cuda/gpu.h"
+
 namespace minimax::engine {
 namespace {
 
@@ -36,9 +38,17 @@ void describe(const std::exception_ptr& error, AnswerEnd& end) {
 Scheduler::Scheduler(const MiniMaxM1& model, ThreadPool& threads, const EngineOptions& options)
     : model_(model),
       options_(options),
-      ctx_{.device = Device::kCpu, .arena = &arena_, .threads = &threads, .matmul_precision = options.precision},
+      arena_(options.gpu),
+      ctx_{.device = options.gpu ? Device::kCuda : Device::kCpu,
+           .gpu = options.gpu,
+           .arena = &arena_,
+           .threads = &threads,
+           .matmul_precision = options.precision,
+           .deterministic = options.deterministic},
       seats_(model.config, options),
-      sessions_(model, options, seats_) {}
+      sessions_(model, options, seats_) {
+  if (options.gpu) step_graph_.emplace(model_, ctx_);
+}
 
 Scheduler::~Scheduler() {
   for (const auto& job : jobs_) cancel(job->id);
@@ -268,7 +278,8 @@ bool Scheduler::forward(std::vector<Run>& runs, Tensor& logits) {
     const Batch batch = builder.build();
     if (options_.before_forward) options_.before_forward(batch);
     if (rows > 0)
-      logits = model_.forward(ctx_, batch, seats_.cache().layers());
+      logits = to_host(step_graph_ && StepGraph::takes(batch) ? step_graph_->forward(batch, seats_.cache().layers())
+                                                              : model_.forward(ctx_, batch, seats_.cache().layers()));
     else
       model_.hidden(ctx_, batch, seats_.cache().layers());
     for (const Run& run : runs) run.answer->alone = false;

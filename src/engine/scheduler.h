@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <exception>
 #include <memory>
+#include <optional>
 #include <span>
 #include <utility>
 #include <vector>
@@ -12,6 +13,7 @@
 #include "engine/job.h"
 #include "engine/seats.h"
 #include "engine/sessions.h"
+#include "engine/step_graph.h"
 
 namespace minimax::engine {
 
@@ -97,6 +99,7 @@ class Scheduler {
   bool dead_ids_known_ = false;
   Seats seats_;
   Sessions sessions_;
+  std::optional<StepGraph> step_graph_;  // with a GPU
   std::vector<std::unique_ptr<Job>> jobs_;
   std::vector<SamplerScratch> scratch_;
   std::vector<RequestId> ended_;

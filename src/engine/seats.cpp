@@ -12,6 +12,11 @@ int64_t memory_bytes(const ModelConfig& config, const EngineOptions& options) {
   return pages * kv_page + 2 * options.max_running * StateCache::state_bytes_per_sequence(config);
 }
 
+Context cache_context(const EngineOptions& options) {
+  return {
+      .device = options.gpu ? Device::kCuda : Device::kCpu, .gpu = options.gpu, .matmul_precision = options.precision};
+}
+
 bool before(const Answer* a, const Answer* b) {
   return a->goes_before(*b);
 }
@@ -22,7 +27,8 @@ Seats::Seats(const ModelConfig& config, const EngineOptions& options)
     : options_(options),
       every_tokens_((options.snapshots.every_tokens + kChunk - 1) / kChunk * kChunk),
       // One slot more than sequences run: what is read from a file goes through it.
-      cache_(config, StateCache::Limits{memory_bytes(config, options), options.max_running + 1}),
+      cache_(config, StateCache::Limits{memory_bytes(config, options), options.max_running + 1},
+             cache_context(options)),
       prefixes_(cache_) {
   MM_CHECK_KIND(kOutOfMemory, cache_.budget().fits(cache_.slot_bytes() + cache_.page_bytes()), "memory_bytes is ",
                 cache_.budget().limit(), ", expected at least ", cache_.slot_bytes() + cache_.page_bytes(),

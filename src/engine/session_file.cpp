@@ -169,8 +169,14 @@ ModelTag model_tag(const MiniMaxM1& model, MatmulPrecision precision) {
     constexpr int64_t kSamples = 8, kSampleBytes = 64;
     for (int64_t sample = 0; sample < kSamples; ++sample) {
       const int64_t begin = std::max<int64_t>(bytes - kSampleBytes, 0) / (kSamples - 1) * sample;
-      sum.add(static_cast<const char*>(parameter.value.raw()) + begin,
-              static_cast<size_t>(std::min(kSampleBytes, bytes - begin)));
+      const int64_t size = std::min(kSampleBytes, bytes - begin);
+      char copy[kSampleBytes];
+      const char* from = static_cast<const char*>(parameter.value.raw()) + begin;
+      if (parameter.value.memory())
+        parameter.value.memory()->copy(copy, from, size);
+      else
+        std::memcpy(copy, from, static_cast<size_t>(size));
+      sum.add(copy, static_cast<size_t>(size));
     }
   }
   return {sum.hex(), kernels_name(precision)};

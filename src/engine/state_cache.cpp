@@ -11,22 +11,29 @@ namespace {
 void copy_row(const Tensor& from, int64_t from_row, const Tensor& to, int64_t to_row) {
   const Tensor source = from.rows(from_row, from_row + 1), target = to.rows(to_row, to_row + 1);
   MM_CHECK(source.shape() == target.shape(), "snapshot holds ", source.shape(), ", this model needs ", target.shape());
-  std::memcpy(target.raw(), source.raw(), static_cast<size_t>(source.bytes()));
+  copy_bytes(source, target);
 }
 
 Tensor one_row_like(const Tensor& x) {
-  return Tensor::empty({1, x.dim(1), x.dim(2), x.dim(3)}, DType::kFloat32);
+  return Tensor::empty({1, x.dim(1), x.dim(2), x.dim(3)}, x.dtype(), x.memory());
 }
 
 Tensor copy_of(const Tensor& x) {
-  const Tensor copy = Tensor::empty(x.shape(), x.dtype());
-  std::memcpy(copy.raw(), x.raw(), static_cast<size_t>(x.bytes()));
+  const Tensor copy = Tensor::empty(x.shape(), x.dtype(), x.memory());
+  copy_bytes(x, copy);
   return copy;
 }
 
 /// Rows that no position fills hold whatever was there before, perhaps another user's: they must not leave the cache.
-/// transposed: [1, heads, head_dim, kChunk], positions fastest; else [1, heads, kChunk, head_dim].
+/// transposed: [1, heads, head_dim, kChunk], positions fastest; else, and on a GPU, [1, heads, kChunk, head_dim].
 void clear_unfilled(const Tensor& x, int64_t filled, bool transposed) {
+  if (x.memory()) {
+    const int64_t row_bytes = x.dim(3) * size_of(x.dtype());
+    for (int64_t head = 0; head < x.dim(1); ++head)
+      x.memory()->fill(static_cast<char*>(x.raw()) + (head * kChunk + filled) * row_bytes, 0,
+                       (kChunk - filled) * row_bytes);
+    return;
+  }
   const int64_t head_dim = transposed ? x.dim(2) : x.dim(3);
   const int64_t runs = transposed ? x.dim(1) * head_dim : x.dim(1);
   const int64_t row = transposed ? 1 : head_dim;
@@ -42,18 +49,18 @@ int64_t count(const ModelConfig& config, LayerKind kind) {
 
 }  // namespace
 
-StateCache::StateCache(const ModelConfig& config, int64_t max_tokens, int64_t max_seqs)
-    : StateCache(config, -1, pages_for(max_tokens) + max_seqs - 1, max_seqs) {
+StateCache::StateCache(const ModelConfig& config, int64_t max_tokens, int64_t max_seqs, const Context& ctx)
+    : StateCache(config, ctx, -1, pages_for(max_tokens) + max_seqs - 1, max_seqs) {
   MM_CHECK(max_tokens >= 1 && max_seqs >= 1, "cache for ", max_tokens, " tokens in ", max_seqs, " sequences");
 }
 
-StateCache::StateCache(const ModelConfig& config, Limits limits)
-    : StateCache(config, limits.bytes, -1, limits.max_seqs) {
+StateCache::StateCache(const ModelConfig& config, Limits limits, const Context& ctx)
+    : StateCache(config, ctx, limits.bytes, -1, limits.max_seqs) {
   MM_CHECK(limits.max_seqs >= 1, "cache for ", limits.max_seqs, " sequences");
 }
 
 /// `bytes` or `pages` is negative: what the other one means.
-StateCache::StateCache(const ModelConfig& config, int64_t bytes, int64_t pages, int64_t slots)
+StateCache::StateCache(const ModelConfig& config, const Context& ctx, int64_t bytes, int64_t pages, int64_t slots)
     // A model without softmax layers has pages of nothing; they count a little, so that there is an end to them.
     : page_bytes_(std::max<int64_t>(kv_bytes_per_token(config), 16) * kChunk),
       slot_bytes_(state_bytes_per_sequence(config)),
@@ -66,14 +73,10 @@ StateCache::StateCache(const ModelConfig& config, int64_t bytes, int64_t pages, 
   budget_ = MemoryBudget(bytes >= 0 ? bytes : pages_ * page_bytes_ + slots_ * slot_bytes_);
   for (const LayerKind kind : config.layer_kind) {
     LayerCache& layer = layers_.emplace_back();
-    if (kind == LayerKind::kSoftmax) {
-      layer.kv.k = Tensor::empty({pages_, config.kv_heads, config.head_dim, kChunk}, DType::kFloat32);
-      layer.kv.v = Tensor::empty({pages_, config.kv_heads, kChunk, config.head_dim}, DType::kFloat32);
-    } else {
-      layer.lightning.state = Tensor::empty({slots_, config.heads, config.head_dim, config.head_dim}, DType::kFloat32);
-      layer.lightning.k_window = Tensor::empty({slots_, config.heads, config.head_dim, kChunk}, DType::kFloat32);
-      layer.lightning.v_window = Tensor::empty({slots_, config.heads, kChunk, config.head_dim}, DType::kFloat32);
-    }
+    if (kind == LayerKind::kSoftmax)
+      layer.kv = make_pages(ctx, pages_, config.kv_heads, config.head_dim);
+    else
+      layer.lightning = make_slots(ctx, slots_, config.heads, config.head_dim);
   }
   references_.resize(static_cast<size_t>(pages_));
   for (int64_t page = pages_; page-- > 0;) free_pages_.push_back(static_cast<int32_t>(page));
@@ -147,7 +150,7 @@ StateMark StateCache::mark(const Sequence& sequence) const {
     copy.state = one_row_like(from.state);
     copy_row(from.state, sequence.slot, copy.state, 0);
     // Before the first commit nothing reads the state, and nothing has written it either.
-    if (sequence.length == 0) std::fill_n(copy.state.data<float>(), copy.state.elements(), 0.0f);
+    if (sequence.length == 0) copy.state = Tensor::zeros(copy.state.shape(), DType::kFloat32, copy.state.memory());
     if (filled == 0) continue;
     copy.k_window = one_row_like(from.k_window);
     copy.v_window = one_row_like(from.v_window);

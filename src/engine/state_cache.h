@@ -39,13 +39,14 @@ struct Snapshot {
 class StateCache {
  public:
   /// Room for `max_seqs` sequences with `max_tokens` tokens in all, each sequence rounded up to a page of kChunk.
-  StateCache(const ModelConfig& config, int64_t max_tokens, int64_t max_seqs);
+  /// In the memory of `ctx`, in the layout its ops want; on a GPU memory is taken at once.
+  StateCache(const ModelConfig& config, int64_t max_tokens, int64_t max_seqs, const Context& ctx = {});
 
   struct Limits {
     int64_t bytes = 0;     ///< pages, slots, and what is charged to budget()
     int64_t max_seqs = 1;  ///< slots
   };
-  StateCache(const ModelConfig& config, Limits limits);
+  StateCache(const ModelConfig& config, Limits limits, const Context& ctx = {});
 
   /// A new, empty sequence. Throws kOutOfMemory when all slots are taken or the budget has no room for one.
   Sequence open();
@@ -99,7 +100,7 @@ class StateCache {
   static int64_t state_bytes_per_sequence(const ModelConfig& config);
 
  private:
-  StateCache(const ModelConfig& config, int64_t bytes, int64_t pages, int64_t slots);
+  StateCache(const ModelConfig& config, const Context& ctx, int64_t bytes, int64_t pages, int64_t slots);
   void load_slot(int32_t slot, const StateMark& mark);
   int32_t take_page();
   void copy_page(int32_t from, int32_t to);

@@ -61,12 +61,14 @@ DecoderLayer empty_layer(const ModelConfig& config, int64_t index) {
   return layer;
 }
 
-Tensor MiniMaxM1::hidden(Context& ctx, const Batch& batch, std::span<LayerCache> caches,
+Tensor MiniMaxM1::hidden(Context& ctx, const Batch& given, std::span<LayerCache> caches,
                          const HiddenObserver& observer) const {
   MM_CHECK(caches.empty() || caches.size() == layers.size(), "forward: ", caches.size(), " layer caches for ",
            layers.size(), " layers");
-  const Tensor rotary = ops::rotary_table(ctx, batch.positions, config.rotary_dim, config.rope_theta);
-  Tensor x = ops::embedding(ctx, embed_tokens, batch.tokens);
+  ops::check_tokens(given.tokens, config.vocab);
+  const Batch batch = place(ctx, given);
+  const Tensor rotary = ops::rotary_table(ctx, batch.there().positions, config.rotary_dim, config.rope_theta);
+  Tensor x = ops::embedding(ctx, embed_tokens, batch.there().tokens);
   for (size_t layer = 0; layer < layers.size(); ++layer) {
     if (observer) observer(static_cast<int64_t>(layer), x);
     const auto forward = [=, this, cache = caches.empty() ? nullptr : &caches[layer]](Context& ctx) {
@@ -79,15 +81,17 @@ Tensor MiniMaxM1::hidden(Context& ctx, const Batch& batch, std::span<LayerCache>
   return x;
 }
 
-Tensor MiniMaxM1::forward(Context& ctx, const Batch& batch, std::span<LayerCache> caches,
+Tensor MiniMaxM1::forward(Context& ctx, const Batch& given, std::span<LayerCache> caches,
                           const HiddenObserver& observer) const {
+  const Batch batch = place(ctx, given);
   const Tensor x = hidden(ctx, batch, caches, observer);
   // The head is float32 from end to end: with a bfloat16 one the published engines lost characters and accuracy, and
   // rollout and trainer probabilities drifted apart (report, section on precision mismatch).
-  return ops::linear_float32(ctx, ops::gather_rows(ctx, x, batch.rows), lm_head);
+  return ops::linear_float32(ctx, ops::gather_rows(ctx, x, batch.there().rows), lm_head);
 }
 
 std::vector<int32_t> MiniMaxM1::dead_ids() const {
+  if (known_dead_ids) return *known_dead_ids;
   std::vector<int32_t> ids;
   const int64_t vocab = lm_head.outputs();
   for (int64_t id = 0; id < vocab; ++id)

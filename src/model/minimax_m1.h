@@ -2,6 +2,7 @@
 #pragma once
 
 #include <functional>
+#include <optional>
 #include <span>
 #include <variant>
 #include <vector>
@@ -40,6 +41,8 @@ struct MiniMaxM1 {
   std::vector<DecoderLayer> layers;
   Tensor norm;     ///< [hidden] float32
   Weight lm_head;  ///< [vocab, hidden]
+  /// dead_ids() of a model that was placed on a device; nothing: the rows are looked at.
+  std::optional<std::vector<int32_t>> known_dead_ids;
 
   /// Logits of batch.rows: [rows, vocab] float32, in the order of batch.rows. `caches` has one entry for each layer, or
   /// is empty (training: every sequence from position 0, nothing kept). Dead ids are not masked here: see dead_ids().

@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include "core/rng.h"
+#include "cuda/row_ops.h"
 
 namespace minimax {
 namespace {
@@ -60,7 +61,80 @@ Tensor ones(int64_t size) {
   return out;
 }
 
+/// Draws matrices on a GPU.
+class GpuSource {
+ public:
+  GpuSource(const Context& ctx, double standard_deviation, DType dtype, uint64_t seed)
+      : ctx_(ctx), limit_(static_cast<float>(std::sqrt(3.0) * standard_deviation)), dtype_(dtype), seed_(seed) {}
+
+  Tensor matrix(Shape shape, DType dtype) {
+    const Tensor out = Tensor::empty(shape, dtype, ctx_.gpu);
+    cuda::random_uniform(ctx_, seed_ * 0x9e3779b97f4a7c15u + next_stream_++, limit_, out);
+    return out;
+  }
+  Weight weight(int64_t outputs, int64_t inputs) { return {matrix({outputs, inputs}, dtype_)}; }
+  Tensor ones(int64_t size) { return to_memory(minimax::ones(size), ctx_.gpu); }
+
+  std::vector<ExpertWeights> experts(int64_t count, int64_t ffn, int64_t hidden) {
+    const int64_t size = ffn * hidden;
+    const Tensor block = matrix({count * 3 * size}, dtype_);
+    std::vector<ExpertWeights> out;
+    for (int64_t e = 0; e < count; ++e) {
+      const auto part = [&](int64_t i, int64_t rows, int64_t columns) {
+        return Weight{block.rows((3 * e + i) * size, (3 * e + i + 1) * size).view({rows, columns})};
+      };
+      out.push_back({part(0, ffn, hidden), part(1, ffn, hidden), part(2, hidden, ffn)});
+    }
+    return out;
+  }
+
+ private:
+  const Context& ctx_;
+  float limit_;
+  DType dtype_;
+  uint64_t seed_;
+  uint64_t next_stream_ = 1;
+};
+
 }  // namespace
+
+MiniMaxM1 random_model(const Context& ctx, const ModelConfig& config, DType dtype, uint64_t seed) {
+  if (ctx.device == Device::kCpu) return random_model(config, dtype, seed, *ctx.threads);
+  MM_CHECK(dtype == DType::kFloat32 || dtype == DType::kBFloat16, "random_model on a GPU: dtype is ", dtype,
+           ", expected F32 or BF16");
+  validate(config, "random_model");
+  GpuSource source(ctx, config.initializer_range, dtype, seed);
+  const int64_t hidden = config.hidden, width = config.attention_dim();
+  MiniMaxM1 model{.config = config};
+  model.known_dead_ids.emplace();
+  model.embed_tokens = source.weight(config.vocab, hidden);
+  for (int64_t i = 0; i < config.layers; ++i) {
+    DecoderLayer& layer = model.layers.emplace_back(empty_layer(config, i));
+    layer.attention_norm = source.ones(hidden);
+    layer.moe_norm = source.ones(hidden);
+    if (auto* lightning = std::get_if<LightningAttention>(&layer.attention)) {
+      lightning->qkv_proj = source.weight(3 * width, hidden);
+      lightning->output_gate = source.weight(width, hidden);
+      lightning->out_proj = source.weight(hidden, width);
+      lightning->norm = source.ones(width);
+      lightning->decay = to_memory(lightning->decay, ctx.gpu);
+    } else {
+      auto& softmax = std::get<SoftmaxAttention>(layer.attention);
+      softmax.q_proj = source.weight(width, hidden);
+      softmax.k_proj = source.weight(config.kv_dim(), hidden);
+      softmax.v_proj = source.weight(config.kv_dim(), hidden);
+      softmax.o_proj = source.weight(hidden, width);
+    }
+    layer.moe.router = {source.matrix({config.experts, hidden}, DType::kFloat32)};
+    layer.moe.experts = source.experts(config.experts, config.ffn, hidden);
+    if (config.shared_ffn > 0)
+      layer.moe.shared = {source.experts(1, config.shared_ffn, hidden)[0],
+                          {source.matrix({1, hidden}, DType::kFloat32)}};
+  }
+  model.norm = source.ones(hidden);
+  model.lm_head = config.tied_embeddings ? model.embed_tokens : source.weight(config.vocab, hidden);
+  return model;
+}
 
 MiniMaxM1 random_model(const ModelConfig& config, DType dtype, uint64_t seed, ThreadPool& threads) {
   MM_CHECK(dtype == DType::kFloat32 || dtype == DType::kBFloat16 || dtype == DType::kFloat16, "random_model: dtype is ",

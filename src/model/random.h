@@ -10,4 +10,8 @@ namespace minimax {
 /// routers float32. `dtype`: F32, BF16 or F16. The same seed gives the same weights whatever the number of threads.
 MiniMaxM1 random_model(const ModelConfig& config, DType dtype, uint64_t seed, ThreadPool& threads);
 
+/// The same kind of model where `ctx` computes; on a GPU it is drawn there, from other numbers, and laid out as
+/// place_model does.
+MiniMaxM1 random_model(const Context& ctx, const ModelConfig& config, DType dtype, uint64_t seed);
+
 }  // namespace minimax

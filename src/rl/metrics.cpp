@@ -202,7 +202,8 @@ void write_router_metrics(std::span<const std::shared_ptr<RouterReplay>> replays
     for (const auto& [router, chosen] : replay->chosen()) {
       std::vector<double>& counts = load[router];
       counts.resize(static_cast<size_t>(experts));
-      for (const int32_t expert : chosen.span<int32_t>()) ++counts[static_cast<size_t>(expert)];
+      const Tensor host = to_host(chosen);
+      for (const int32_t expert : host.span<int32_t>()) ++counts[static_cast<size_t>(expert)];
     }
   }
   if (load.empty()) return;

@@ -31,8 +31,8 @@ train::TrainSequence sequence_of(const Sample& sample, double advantage) {
 }
 
 Tensor copy_of(const Tensor& x) {
-  const Tensor out = Tensor::empty(x.shape(), x.dtype());
-  std::memcpy(out.raw(), x.raw(), static_cast<size_t>(x.bytes()));
+  const Tensor out = Tensor::empty(x.shape(), x.dtype(), x.memory());
+  copy_bytes(x, out);
   return out;
 }
 
@@ -270,10 +270,10 @@ bool PolicyTrainer::roll_back_if_lost(double reward) {
       [&] {
         size_t at = 0;
         for (const auto& slot : trainer_.optimizer().slots()) {
-          std::memcpy(slot.weight.raw(), good_->weights[at].raw(), static_cast<size_t>(slot.weight.bytes()));
-          std::memcpy(slot.master.raw(), good_->masters[at].raw(), static_cast<size_t>(slot.master.bytes()));
-          std::memcpy(slot.m.raw(), good_->m[at].raw(), static_cast<size_t>(slot.m.bytes()));
-          std::memcpy(slot.v.raw(), good_->v[at].raw(), static_cast<size_t>(slot.v.bytes()));
+          copy_bytes(good_->weights[at], slot.weight);
+          copy_bytes(good_->masters[at], slot.master);
+          copy_bytes(good_->m[at], slot.m);
+          copy_bytes(good_->v[at], slot.v);
           ++at;
         }
         trainer_.optimizer().set_steps(good_->optimizer_steps);

@@ -5,6 +5,7 @@
 #include <limits>
 
 #include "model/parameters.h"
+#include "model/placement.h"
 #include "model/tensor_names.h"
 #include "ops/balance.h"
 #include "ops/gather.h"
@@ -70,11 +71,21 @@ void check_batch(const TrainBatch& batch) {
 TrainableModel make_trainable(const Context& ctx, const MiniMaxM1& source, DType working) {
   MM_CHECK(working == DType::kFloat32 || working == DType::kBFloat16, "working weights are ", working,
            ", expected F32 or BF16");
-  TrainableModel out{.model = source, .parameters = {}};
+  TrainableModel out{.model = place_model(ctx, source, working), .parameters = {}};
+  std::vector<Tensor> sources;
+  MiniMaxM1 from = source;
+  for_each_parameter(from, [&](const std::string&, Tensor& value) { sources.push_back(value); });
+  size_t next = 0;
   for_each_parameter(out.model, [&](const std::string& name, Tensor& value) {
-    const Tensor host = to_float32(value), master = ops::to_device(ctx, host);
+    const Tensor host = to_float32(sources[next++]);
     const bool exact = working == DType::kFloat32 || is_always_float32(name, value);
-    value = exact ? master : ops::to_device(ctx, to_bfloat16_tensor(host));
+    Tensor master;
+    if (ctx.device == Device::kCpu) {
+      master = host;
+      value = exact ? master : to_bfloat16_tensor(host);
+    } else {  // placed: experts lie side by side there
+      master = exact ? value : ops::to_device(ctx, host);
+    }
     out.parameters.push_back({name, value, master, value.rank() == 2 && name != kEmbeddingName});
   });
   return out;
