@@ -4,6 +4,7 @@
 #include <memory>
 
 #include "cli/common_flags.h"
+#include "cli/device.h"
 #include "cli/input.h"
 #include "cli/speed.h"
 #include "cli/synthetic.h"
@@ -14,6 +15,7 @@
 #include "cpu/isa.h"
 #include "io/json.h"
 #include "model/load.h"
+#include "model/placement.h"
 #include "model/random.h"
 #include "model/tensor_names.h"
 
@@ -40,15 +42,16 @@ std::vector<int> thread_counts(int most) {
 }
 
 MiniMaxM1 synthetic_model(const BenchOptions& options, const ModelConfig& config, const Machine& machine,
-                          ThreadPool& threads, Terminal& terminal) {
+                          const Context& ctx, Terminal& terminal) {
   const int64_t bytes = weight_bytes(config, options.dtype);
-  const int64_t limit =
+  const int64_t host_limit =
       machine.memory_limit ? *machine.memory_limit - machine.memory_limit_used.value_or(0) : machine.memory_available;
+  const int64_t limit = ctx.gpu ? ctx.gpu->free_bytes() : host_limit;
   MM_CHECK_KIND(kOutOfMemory, bytes < limit, "--synthetic ", options.synthetic, " with ", config.layers,
                 " layers needs ", human_bytes(bytes), " of memory, ", human_bytes(limit),
                 " are available; --layers N takes fewer");
   terminal.progress(fmt::format("drawing {} of random weights", human_bytes(bytes)));
-  return random_model(config, options.dtype, 1, threads);
+  return random_model(ctx, config, options.dtype, 1);
 }
 
 // "51.2 (49.9 to 52.0)".
@@ -70,8 +73,8 @@ void print_ceilings(const Report& report, Terminal& terminal) {
                {"bf16 dot, GFLOP/s", Table::Align::kRight}});
   for (const CeilingSamples& ceiling : report.ceilings)
     table.row(
-        {std::to_string(ceiling.threads), spread(ceiling.read_bytes_per_second, kGiga),
-         spread(ceiling.float32_flops, kGiga, 0),
+        {ceiling.threads > 0 ? std::to_string(ceiling.threads) : "GPU", spread(ceiling.read_bytes_per_second, kGiga),
+         ceiling.float32_flops.values.empty() ? "not measured" : spread(ceiling.float32_flops, kGiga, 0),
          ceiling.bf16_dot_flops.values.empty() ? "no such instruction" : spread(ceiling.bf16_dot_flops, kGiga, 0)});
   terminal.print(table.text(terminal));
 }
@@ -151,39 +154,42 @@ io::json::object to_json(const Report& report, const BenchOptions& options, int 
 }
 
 // Nothing when none was asked for. A model named in the settings gives way to --synthetic.
-std::optional<MiniMaxM1> open_model(const BenchOptions& options, Report& report, ThreadPool& threads,
+std::optional<MiniMaxM1> open_model(const BenchOptions& options, Report& report, const Context& ctx,
                                     Terminal& terminal) {
   if (!options.synthetic.empty()) {
     report.model_name = "synthetic " + options.synthetic;
-    return synthetic_model(options, synthetic_config(options.synthetic, options.layers), report.machine, threads,
-                           terminal);
+    return synthetic_model(options, synthetic_config(options.synthetic, options.layers), report.machine, ctx, terminal);
   }
   if (options.model.model.empty()) return std::nullopt;
   check_model_folder(options.model.model);
   report.model_name = options.model.model;
-  return load_model(options.model.model, {.mmap = options.model.mmap, .mlock = options.model.mlock});
+  return place_model(ctx, load_model(options.model.model, {.mmap = options.model.mmap, .mlock = options.model.mlock}));
 }
 
 // Every round samples the ceiling of all threads, then prompt and answer: a busy neighbour slows both.
-void measure_model(const BenchOptions& options, const MiniMaxM1& model, ThreadPool& threads, Report& report,
+void measure_model(const BenchOptions& options, const MiniMaxM1& model, const Context& ctx, Report& report,
                    Terminal& terminal) {
   report.config = model.config;
   report.dtype = model.lm_head.data.dtype();
-  SpeedTest test(model, threads,
+  const auto sample = [&](CeilingSamples& ceilings) {
+    ctx.gpu ? sample_ceilings(*ctx.gpu, ceilings) : sample_ceilings(*ctx.threads, ceilings);
+  };
+  SpeedTest test(model, ctx,
                  {.prompt_tokens = options.prompt_tokens,
                   .answer_tokens = options.answer_tokens,
                   .prefill_chunk = options.prefill_chunk,
-                  .precision = options.model.bfloat16_matmul ? MatmulPrecision::kBFloat16 : MatmulPrecision::kFloat32});
+                  .precision = ctx.matmul_precision});
   CeilingSamples warm_up;
   terminal.progress("warming up");
-  sample_ceilings(threads, warm_up);
-  SpeedTest(model, threads, {.prompt_tokens = 32, .answer_tokens = 2}).run_round(warm_up, [](const std::string&) {});
+  sample(warm_up);
+  SpeedTest(model, ctx, {.prompt_tokens = 32, .answer_tokens = 2, .precision = ctx.matmul_precision})
+      .run_round(warm_up, [](const std::string&) {});
   for (int round = 1; round <= options.rounds; ++round) {
     const auto progress = [&](const std::string& what) {
       terminal.progress(fmt::format("round {} of {}: {}", round, options.rounds, what));
     };
     progress("ceilings");
-    sample_ceilings(threads, report.ceilings.back());
+    sample(report.ceilings.back());
     test.run_round(report.ceilings.back(), progress);
   }
   report.speed = test.samples();
@@ -195,8 +201,17 @@ int run_verb(const BenchOptions& options, Session& session) {
   Terminal& terminal = session.terminal;
   ThreadPool threads(session.global.threads);
   Report report{.machine = inspect_machine()};
-  const std::optional<MiniMaxM1> model = open_model(options, report, threads, terminal);
-  for (int count : thread_counts(threads.size())) {
+  const std::unique_ptr<cuda::Gpu> gpu = open_device(options.model);
+  Arena arena(gpu.get());
+  const Context ctx{.device = gpu ? Device::kCuda : Device::kCpu,
+                    .gpu = gpu.get(),
+                    .arena = &arena,
+                    .threads = &threads,
+                    .matmul_precision = precision_of(options.model, gpu.get()),
+                    .deterministic = options.model.deterministic};
+  const std::optional<MiniMaxM1> model = open_model(options, report, ctx, terminal);
+  if (model && gpu) report.ceilings.emplace_back().threads = 0;  // sampled between prompts and answers
+  for (int count : model&& gpu ? std::vector<int>() : thread_counts(threads.size())) {
     CeilingSamples& ceiling = report.ceilings.emplace_back();
     ceiling.threads = count;
     if (model && count == threads.size()) continue;  // sampled between prompts and answers
@@ -206,7 +221,7 @@ int run_verb(const BenchOptions& options, Session& session) {
       sample_ceilings(some, ceiling);
     }
   }
-  if (model) measure_model(options, *model, threads, report, terminal);
+  if (model) measure_model(options, *model, ctx, report, terminal);
   terminal.clear_progress();
   if (options.json) {
     terminal.print_line(io::write_json(to_json(report, options, threads.size()), io::JsonStyle::kPretty));

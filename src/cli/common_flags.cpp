@@ -46,8 +46,14 @@ void add_model_flags(Command& command, ModelOptions& options) {
                  "32768, if the model allows", 0);
   command.negative_flag("--no-mmap", options.mmap, "read the weights into memory instead of mapping the files");
   command.flag("--mlock", options.mlock, "keep the weights from being paged out");
+  command.choice<DeviceChoice>(
+      "--device", options.device, "DEVICE", "where to compute; auto takes a GPU when there is one",
+      {{"auto", DeviceChoice::kAuto}, {"cpu", DeviceChoice::kCpu}, {"cuda", DeviceChoice::kCuda}}, "auto");
+  command.flag("--exact", options.exact, "on a GPU: float32 operands in every product (slow); else bfloat16 ones");
+  command.flag("--deterministic", options.deterministic,
+               "on a GPU: a token's log-probs do not depend on its batch, to the bit; always so on CPUs");
   command.choice<bool>("--matmul-precision", options.bfloat16_matmul, "P",
-                       "activations in matrix products: exact, or rounded (faster on CPUs with bf16 dot products)",
+                       "on a CPU, activations in matrix products: exact, or rounded (faster with bf16 dot products)",
                        {{"float32", false}, {"bfloat16", true}}, "float32");
 }
 

@@ -22,7 +22,7 @@ class Recorder {
       : options_(options), model_(model), seqs_(seqs), ctx_(model.context()) {
     int64_t pages = 0;
     for (const auto& seq : seqs) pages += (static_cast<int64_t>(seq.size()) + kChunk - 1) / kChunk;
-    cache_.emplace(model.config(), pages * kChunk, static_cast<int64_t>(seqs.size()));
+    cache_.emplace(model.config(), pages * kChunk, static_cast<int64_t>(seqs.size()), ctx_);
     for (const auto& seq : seqs) {
       sequences_.push_back(cache_->open());
       logits_.push_back(Tensor::empty({static_cast<int64_t>(seq.size()), model.config().vocab}, DType::kFloat32));
@@ -80,9 +80,9 @@ class Recorder {
     HiddenObserver observer;
     if (options_.hidden)
       observer = [&](int64_t index, const Tensor& hidden) {
-        scatter(parts, hidden, [&](size_t seq) { return hidden_[seq][static_cast<size_t>(index)]; });
+        scatter(parts, to_host(hidden), [&](size_t seq) { return hidden_[seq][static_cast<size_t>(index)]; });
       };
-    const Tensor logits = model_.model().forward(ctx_, builder.build(), cache_->layers(), observer);
+    const Tensor logits = to_host(model_.model().forward(ctx_, builder.build(), cache_->layers(), observer));
     scatter(parts, logits, [&](size_t seq) { return logits_[seq]; });
     int64_t tokens = 0;
     for (const auto& [seq, count] : parts) {

@@ -8,10 +8,12 @@
 #include <optional>
 
 #include "cli/common_flags.h"
+#include "cli/device.h"
 #include "cli/input.h"
 #include "cpu/isa.h"
 #include "engine/generate.h"
 #include "model/load.h"
+#include "model/placement.h"
 #include "text/stop_strings.h"
 #include "text/stream_decoder.h"
 
@@ -20,15 +22,32 @@ namespace minimax::cli {
 struct LoadedModel::State {
   Terminal& terminal;
   std::string folder, name;
+  std::unique_ptr<cuda::Gpu> gpu;  // null: the CPU
   ThreadPool threads;
   Arena arena;
+  bool deterministic;
   MatmulPrecision precision = MatmulPrecision::kFloat32;
   MiniMaxM1 model;
   std::optional<text::Tokenizer> tokenizer;
   std::string no_tokenizer;  // why there is none
   std::optional<engine::Generator> generator;
 
-  State(Terminal& terminal, int thread_count) : terminal(terminal), threads(thread_count) {}
+  State(Terminal& terminal, const ModelOptions& options, int thread_count)
+      : terminal(terminal),
+        gpu(open_device(options)),
+        threads(thread_count),
+        arena(gpu.get()),
+        deterministic(options.deterministic),
+        precision(precision_of(options, gpu.get())) {}
+
+  Context context() {
+    return {.device = gpu ? Device::kCuda : Device::kCpu,
+            .gpu = gpu.get(),
+            .arena = &arena,
+            .threads = &threads,
+            .matmul_precision = precision,
+            .deterministic = deterministic};
+  }
 
   // Ids that must not be sampled when text is wanted: specials that end nothing, and rows without a token.
   std::vector<int32_t> banned_ids(const std::vector<int32_t>& stop_ids) const {
@@ -53,14 +72,14 @@ struct LoadedModel::State {
 LoadedModel::LoadedModel(const ModelOptions& options, Session& session) {
   check_model_folder(options.model);
   const std::filesystem::path folder = options.model;
-  state_ = std::make_unique<State>(session.terminal, session.global.threads);
+  state_ = std::make_unique<State>(session.terminal, options, session.global.threads);
   State& state = *state_;
   state.folder = options.model;
   const auto canonical = std::filesystem::canonical(folder);
   state.name = canonical.filename().string();
   state.terminal.progress(fmt::format("loading {}…", state.name));
   const auto begin = std::chrono::steady_clock::now();
-  state.model = load_model(folder, {.mmap = options.mmap, .mlock = options.mlock});
+  state.model = place_model(state.context(), load_model(folder, {.mmap = options.mmap, .mlock = options.mlock}));
   for (const std::string& warning : state.model.config.warnings) state.terminal.warn(warning);
   try {
     state.tokenizer = text::Tokenizer::load(folder);
@@ -74,12 +93,12 @@ LoadedModel::LoadedModel(const ModelOptions& options, Session& session) {
   engine::Generator::Options generator;
   if (options.context_size > 0) generator.context = options.context_size;
   generator.context = std::min(generator.context, state.model.config.max_positions);
-  if (options.bfloat16_matmul) state.precision = MatmulPrecision::kBFloat16;
-  state.generator.emplace(state.model, state.threads, generator, state.precision);
+  state.generator.emplace(state.model, state.context(), generator);
   const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - begin;
-  state.terminal.info(fmt::format("{} loaded in {}; {} threads, {} kernels, room for {} tokens", state.name,
-                                  human_seconds(seconds.count()), state.threads.size(), cpu::kernels().isa,
-                                  generator.context));
+  const std::string where =
+      state.gpu ? "on the GPU" : fmt::format("{} threads, {} kernels", state.threads.size(), cpu::kernels().isa);
+  state.terminal.info(fmt::format("{} loaded in {}; {}, room for {} tokens", state.name, human_seconds(seconds.count()),
+                                  where, generator.context));
   state.terminal.clear_progress();
 }
 
@@ -95,7 +114,7 @@ const MiniMaxM1& LoadedModel::model() const {
   return state_->model;
 }
 Context LoadedModel::context() {
-  return {.arena = &state_->arena, .threads = &state_->threads, .matmul_precision = state_->precision};
+  return state_->context();
 }
 bool LoadedModel::has_tokenizer() const {
   return state_->tokenizer.has_value();

@@ -36,6 +36,9 @@ struct CompletionOptions {
   std::string shell;
 };
 
+/// Where to compute.
+enum class DeviceChoice { kAuto, kCpu, kCuda };
+
 /// Flags of every verb that computes with a model.
 struct ModelOptions {
   std::string model;         ///< a folder in the published layout
@@ -43,6 +46,9 @@ struct ModelOptions {
   bool mmap = true;          ///< weights stay in the page cache; else read into memory of our own
   bool mlock = false;        ///< keep them from being paged out
   bool bfloat16_matmul = false;
+  bool exact = false;  ///< on a GPU: float32 throughout, instead of bfloat16 operands
+  DeviceChoice device = DeviceChoice::kAuto;
+  bool deterministic = false;  ///< on a GPU: bits that do not depend on the batch
 };
 
 /// Flags of every verb that samples.

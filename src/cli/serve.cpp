@@ -16,12 +16,14 @@
 #include <thread>
 
 #include "cli/common_flags.h"
+#include "cli/device.h"
 #include "cli/input.h"
 #include "cli/usage_error.h"
 #include "cli/verbs.h"
 #include "cpu/isa.h"
 #include "engine/engine.h"
 #include "model/load.h"
+#include "model/placement.h"
 #include "server/app.h"
 
 namespace minimax::cli {
@@ -92,7 +94,7 @@ bool is_loopback(const std::string& host) {
 }
 
 engine::EngineOptions engine_options(const ServeOptions& options, const ModelConfig& config,
-                                     const text::Tokenizer& tokenizer) {
+                                     const text::Tokenizer& tokenizer, cuda::Gpu* gpu) {
   engine::EngineOptions engine;
   if (options.model.context_size > 0) engine.context = options.model.context_size;
   engine.context = std::min(engine.context, config.max_positions);
@@ -103,7 +105,9 @@ engine::EngineOptions engine_options(const ServeOptions& options, const ModelCon
   engine.prefix_cache = options.prefix_cache;
   engine.speculation.max_drafts = options.drafts;
   engine.thinking = std::make_shared<engine::ThinkingFormat>(engine::thinking_format(tokenizer));
-  if (options.model.bfloat16_matmul) engine.precision = MatmulPrecision::kBFloat16;
+  engine.precision = precision_of(options.model, gpu);
+  engine.gpu = gpu;
+  engine.deterministic = options.model.deterministic;
   engine.spill_folder = options.spill_folder;
   if (!options.spill.empty()) engine.spill_bytes = parse_bytes(options.spill, "--spill");
   return engine;
@@ -206,10 +210,15 @@ int run_verb(const ServeOptions& options, Session& session) {
   const fs::path folder = options.model.model;
   terminal.progress(fmt::format("loading {}…", fs::canonical(folder).filename().string()));
   ThreadPool threads(session.global.threads);
-  const MiniMaxM1 model = load_model(folder, {.mmap = options.model.mmap, .mlock = options.model.mlock});
+  const std::unique_ptr<cuda::Gpu> gpu = open_device(options.model);
+  const Context placing{.device = gpu ? Device::kCuda : Device::kCpu,
+                        .gpu = gpu.get(),
+                        .matmul_precision = precision_of(options.model, gpu.get())};
+  const MiniMaxM1 model =
+      place_model(placing, load_model(folder, {.mmap = options.model.mmap, .mlock = options.model.mlock}));
   for (const std::string& warning : model.config.warnings) terminal.warn(warning);
   text::Tokenizer tokenizer = text::Tokenizer::load(folder);
-  engine::Engine engine(model, threads, engine_options(options, model.config, tokenizer));
+  engine::Engine engine(model, threads, engine_options(options, model.config, tokenizer, gpu.get()));
   AccessLog log(options.access_log);
   server::App app(served_model(options, model.config, std::move(tokenizer), engine), app_options(options, log));
   engine.start();

@@ -4,13 +4,16 @@
 #include <chrono>
 #include <cmath>
 #include <limits>
+#include <optional>
 
 #include "core/error.h"
 #include "core/rng.h"
 #include "cpu/ceilings.h"
 #include "cpu/isa.h"
+#include "cuda/gpu.h"
 #include "engine/sampler.h"
 #include "engine/state_cache.h"
+#include "engine/step_graph.h"
 
 namespace minimax::cli {
 namespace {
@@ -51,16 +54,45 @@ void sample_ceilings(ThreadPool& threads, CeilingSamples& ceilings) {
   if (kernels.has_bf16_dot) ceilings.bf16_dot_flops.values.push_back(cpu::bf16_dot_peak(threads, kernels));
 }
 
-SpeedTest::SpeedTest(const MiniMaxM1& model, ThreadPool& threads, const SpeedSettings& settings)
-    : model_(model), settings_(settings) {
+void sample_ceilings(cuda::Gpu& gpu, CeilingSamples& ceilings) {
+  constexpr int64_t kBytes = int64_t{1} << 30;
+  const cuda::Kernels& kernels = gpu.kernels();
+  const Tensor memory = Tensor::zeros({kBytes}, DType::kUInt8, &gpu),
+               out = Tensor::zeros({1024}, DType::kFloat32, &gpu);
+  ceilings.threads = 0;
+  const auto timed = [&](const auto& launch) {
+    gpu.wait();
+    return seconds_of([&] {
+      gpu.check(launch());
+      gpu.wait();
+    });
+  };
+  const auto read = [&] {
+    for (int i = 0; i < 8; ++i)
+      if (const cuda::Failure failure = kernels.probe_read(memory.raw(), kBytes, out.raw(), gpu.stream()))
+        return failure;
+    return cuda::Failure(nullptr);
+  };
+  timed(read);
+  ceilings.read_bytes_per_second.values.push_back(8 * static_cast<double>(kBytes) / timed(read));
+  int64_t flops = int64_t{4'000'000'000'000};
+  const auto products = [&] { return kernels.probe_bf16(&flops, out.raw(), gpu.stream()); };
+  timed(products);
+  const double seconds = timed(products);
+  ceilings.bf16_dot_flops.values.push_back(static_cast<double>(flops) / seconds);
+}
+
+SpeedTest::SpeedTest(const MiniMaxM1& model, const Context& ctx, const SpeedSettings& settings)
+    : model_(model), settings_(settings), arena_(ctx.gpu), ctx_(ctx) {
   MM_CHECK(settings.prompt_tokens > 0 && settings.answer_tokens > 0, "bench: ", settings.prompt_tokens,
            " tokens of prompt and ", settings.answer_tokens, " of answer, expected at least one of each");
-  ctx_ = {.device = Device::kCpu, .arena = &arena_, .threads = &threads, .matmul_precision = settings.precision};
+  ctx_.arena = &arena_;
+  ctx_.matmul_precision = settings.precision;
   const DType dtype = model.lm_head.data.dtype();
   samples_.prefill_cost = prefill_cost(model.config, dtype, settings.prompt_tokens);
   samples_.decode_cost = decode_cost(model.config, dtype, settings.prompt_tokens + settings.answer_tokens / 2);
-  samples_.bf16_dot =
-      settings.precision == MatmulPrecision::kBFloat16 && dtype == DType::kBFloat16 && cpu::kernels().has_bf16_dot;
+  samples_.bf16_dot = settings.precision == MatmulPrecision::kBFloat16 && dtype == DType::kBFloat16 &&
+                      (ctx.device == Device::kCuda || cpu::kernels().has_bf16_dot);
 }
 
 void SpeedTest::run_round(const CeilingSamples& ceilings, const std::function<void(const std::string&)>& progress) {
@@ -70,14 +102,19 @@ void SpeedTest::run_round(const CeilingSamples& ceilings, const std::function<vo
   std::vector<int32_t> prompt(static_cast<size_t>(settings_.prompt_tokens));
   for (int32_t& id : prompt) id = static_cast<int32_t>(rng.below(static_cast<uint64_t>(config.vocab)));
 
-  engine::StateCache cache(config, settings_.prompt_tokens + settings_.answer_tokens, 1);
+  engine::StateCache cache(config, settings_.prompt_tokens + settings_.answer_tokens, 1, ctx_);
+  std::optional<engine::StepGraph> steps;
+  if (ctx_.device == Device::kCuda) steps.emplace(model_, ctx_);
   engine::Sequence sequence = cache.open();
   Tensor logits;
   const auto forward = [&](std::span<const int32_t> ids) {
     cache.reserve(sequence, sequence.length + static_cast<int64_t>(ids.size()));
     engine::BatchBuilder batch;
     batch.add(sequence, ids, engine::BatchBuilder::Logits::kLast);
-    logits = model_.forward(ctx_, batch.build(), cache.layers());
+    const Batch built = batch.build();
+    // On a GPU forward() returns before the work is done; the copy waits.
+    logits = to_host(steps && engine::StepGraph::takes(built) ? steps->forward(built, cache.layers())
+                                                              : model_.forward(ctx_, built, cache.layers()));
     sequence.length += static_cast<int64_t>(ids.size());
   };
 

@@ -50,10 +50,13 @@ struct SpeedSamples {
 
 /// Adds one sample of each ceiling; about 0.6 s.
 void sample_ceilings(ThreadPool& threads, CeilingSamples& ceilings);
+/// The same of a GPU, whose float32 units are left out.
+void sample_ceilings(cuda::Gpu& gpu, CeilingSamples& ceilings);
 
 class SpeedTest {
  public:
-  SpeedTest(const MiniMaxM1& model, ThreadPool& threads, const SpeedSettings& settings);
+  /// `model` lies where `ctx` computes. Of ctx arena and precision are not used.
+  SpeedTest(const MiniMaxM1& model, const Context& ctx, const SpeedSettings& settings);
 
   /// One prompt of random ids and one greedy answer, and the shares of the ceilings last sampled. `progress` is told
   /// what comes next.

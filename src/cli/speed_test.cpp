@@ -38,7 +38,7 @@ TEST(SpeedTest, OneSampleARound) {
   const MiniMaxM1 model = random_model(synthetic_config("tiny", 2), DType::kBFloat16, 1, threads);
   const CeilingSamples ceilings{
       .threads = 2, .read_bytes_per_second = {{1e12}}, .float32_flops = {{1e13}}, .bf16_dot_flops = {{2e13}}};
-  SpeedTest test(model, threads, {.prompt_tokens = 70, .answer_tokens = 3, .prefill_chunk = 32});
+  SpeedTest test(model, Context{.threads = &threads}, {.prompt_tokens = 70, .answer_tokens = 3, .prefill_chunk = 32});
   std::vector<std::string> steps;
   for (int round = 0; round < 2; ++round)
     test.run_round(ceilings, [&](const std::string& what) { steps.push_back(what); });
@@ -55,7 +55,7 @@ TEST(SpeedTest, OneSampleARound) {
                 static_cast<double>(samples.decode_cost.weight_bytes) / samples.decode_seconds.values[round] / 1e12,
                 1e-9);
   }
-  EXPECT_THROW(SpeedTest(model, threads, {.prompt_tokens = 0}), Error);
+  EXPECT_THROW(SpeedTest(model, Context{.threads = &threads}, {.prompt_tokens = 0}), Error);
 }
 
 }  // namespace

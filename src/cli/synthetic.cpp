@@ -20,6 +20,10 @@ constexpr SyntheticShape kShapes[] = {
     {"s8", 2048, 3072, 16, 4, 128, 32, 32000, 8, 8},
     // MiniMax-M1's own layers, one of each kind.
     {"m1-layer2", 6144, 9216, 64, 8, 128, 32, 32000, 2, 2},
+    // Its lightning layer alone, and slices with its own embedding and head: 16 and 96 GB of bfloat16.
+    {"m1-layer", 6144, 9216, 64, 8, 128, 32, 4096, 1, 8},
+    {"m1-slice-2", 6144, 9216, 64, 8, 128, 32, 200064, 2, 2},
+    {"m1-slice-8", 6144, 9216, 64, 8, 128, 32, 200064, 8, 8},
 };
 
 }  // namespace

@@ -1,0 +1,18 @@
+// Which device a verb computes on, by --device.
+#pragma once
+
+#include <memory>
+
+#include "cli/options.h"
+#include "core/context.h"
+#include "cuda/gpu.h"
+
+namespace minimax::cli {
+
+/// Null for the CPU. kAuto: the first GPU when there is one. Throws kDevice when kCuda was asked for and there is none.
+std::unique_ptr<cuda::Gpu> open_device(const ModelOptions& options);
+
+/// In what precision a verb computes there.
+MatmulPrecision precision_of(const ModelOptions& options, const cuda::Gpu* gpu);
+
+}  // namespace minimax::cli
