@@ -5,7 +5,8 @@
 #                                    there, run FOLDER/gpu_check.sh
 set -euo pipefail
 here=$(dirname -- "$(readlink -f -- "${BASH_SOURCE[0]}")")
-programs=(cuda_lightning_gpu_test cuda_attention_gpu_test cuda_kernels_gpu_bench)
+programs=(cuda_lightning_gpu_test cuda_attention_gpu_test cuda_product_gpu_test ops_ops_gpu_test tests_model_gpu_test
+          cuda_kernels_gpu_bench ops_gpu_bench)
 
 # run_all FOLDER MODULE: every program, also after one failed.
 run_all() {
@@ -19,6 +20,7 @@ run_all() {
 }
 
 if [[ -e $here/libminimax_cuda.so ]]; then
+  export MINIMAX_TESTDATA=$here/testdata LD_LIBRARY_PATH=$here/lib${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}
   run_all "$here" "$here/libminimax_cuda.so"
   exit
 fi
@@ -31,8 +33,12 @@ ensure_packages build speed test
 configure gpu
 build gpu "the GPU tests" minimax_cuda "${programs[@]}"
 if [[ ${1-} == --pack ]]; then
-  mkdir -p "${2:?a folder is expected}"
+  mkdir -p "${2:?a folder is expected}/lib" "$2/testdata"
   cp "$root/tools/gpu_check.sh" "$build_root/gpu/libminimax_cuda.so" "${programs[@]/#/$build_root/gpu/gpu/}" "$2"
+  cp -r "$root/testdata/golden" "$2/testdata"
+  # What another machine may lack, but not what every one has.
+  ldd "$build_root/gpu/gpu/tests_model_gpu_test" | awk '$2 == "=>" { print $3 }' |
+    grep -vE '/(libc|libm|libdl|libpthread|librt|libgcc_s|libstdc\+\+|ld-linux[^/]*)\.so' | xargs -r cp -t "$2/lib"
 else
   run_all "$build_root/gpu/gpu" "$build_root/gpu/libminimax_cuda.so"
 fi
