@@ -211,3 +211,26 @@ web('the reader may scroll away while it streams', { mock: { delay: 4 } }, async
   await eventually(() => thread.evaluate(box => box.scrollHeight - box.scrollTop - box.clientHeight), below => assert.ok(below < 200));
   await page.keyboard.press('Escape');
 });
+
+web('a conversation of hundreds of turns', {}, async ({ page, ask }) => {
+  const turns = {};
+  for (let n = 0; n < 150; ++n) {
+    turns[`q${n}`] = { id: `q${n}`, parent: n ? `a${n - 1}` : null, role: 'user', content: `question ${n}` };
+    turns[`a${n}`] = { id: `a${n}`, parent: `q${n}`, role: 'assistant', content: `**answer** ${n} $x^${n}$`.repeat(1 + (n % 7)) };
+  }
+  await page.getByRole('button', { name: 'Settings and data' }).click();
+  const [chooser] = await Promise.all([page.waitForEvent('filechooser'), page.getByRole('button', { name: 'Import…' }).click()]);
+  await chooser.setFiles({ name: 'long.json', mimeType: 'application/json', buffer: Buffer.from(JSON.stringify({ format: 'minimax-chat', conversations: [{ title: 'long', turns }] })) });
+  await page.keyboard.press('Escape');
+  await page.locator('.entry', { hasText: 'long' }).getByRole('button').first().click();
+  // It opens at its end; what is far from there is not rendered until it comes near.
+  await page.locator('article', { hasText: 'question 149' }).waitFor();
+  const below = () => page.locator('.thread').evaluate(box => box.scrollHeight - box.scrollTop - box.clientHeight);
+  await eventually(below, pixels => assert.ok(pixels < 5, `${pixels} pixels below`));
+  await page.locator('article.assistant').last().locator('.katex').first().waitFor();
+  assert.ok((await page.locator('.prose:not(.plain)').count()) < 60);
+  await page.locator('.thread').evaluate(box => (box.scrollTop = 0));
+  await page.locator('article.assistant').first().locator('.katex').first().waitFor();
+  await ask('one more');
+  await eventually(below, pixels => assert.ok(pixels < 5, `${pixels} pixels below`));
+});

@@ -25,6 +25,7 @@ function script(body, server) {
   const last = body.messages.at(-1);
   const text = String(last.content);
   const asked = word => text.toLowerCase().includes(word);
+  if (body.continue_final_message) return { content: 'going on.' };
   if (last.role === 'tool') return { content: `The tool says ${text}. So take an umbrella.` };
   if (asked('busy') && server.busy-- > 0) return { status: 429, error: { message: 'Too many requests are waiting (8 of 8).', type: 'rate_limit_error', code: 'rate_limited' }, headers: { 'Retry-After': '1' } };
   if (asked('context') && body.messages.length > 1) return { status: 400, error: { message: 'This model’s context is 4096 tokens, but the messages have 5210.', type: 'invalid_request_error', code: 'context_length_exceeded' } };

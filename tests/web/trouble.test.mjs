@@ -54,12 +54,17 @@ web('refusals are told in the server’s words', failing, async ({ page, ask }) 
   assert.match(await page.getByRole('alert').innerText(), /wrong on the server\s+The engine threw\./);
 });
 
-web('a connection that is cut keeps what had come', failing, async ({ page, ask, answers }) => {
+web('a connection that is cut keeps what had come, and can go on', failing, async ({ page, mock, ask, answers }) => {
   await ask('cut');
   await page.getByRole('alert').getByText('The connection was lost').waitFor();
   assert.match(await answers.innerText(), /This answer will be/);
   await page.reload();
   await answers.getByText('This answer will be').waitFor();
+  await page.getByRole('button', { name: 'Go on' }).click();
+  await answers.getByText('This answer will be going on.').waitFor();
+  await idle(page);
+  assert.deepEqual([mock.requests[1].continue_final_message, mock.requests[1].messages.at(-1).content], [true, 'This answer will be ']);
+  assert.equal(await page.getByRole('alert').count(), 0);
 });
 
 web('an API key is asked for, and remembered if so wished', { ...failing, mock: { key: 'secret' } }, async ({ page, mock, ask, answers }) => {

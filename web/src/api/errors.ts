@@ -47,7 +47,7 @@ export function errorOf(status: number, body: string, retryAfterHeader: string |
   if (status === 401 || status === 403) return new ApiError('key', message);
   if (status === 429) return new ApiError('busy', message, retryAfter);
   if (status === 503) return new ApiError('loading', message, retryAfter);
-  if (/context_length|context length|exceed_context/.test(code + ' ' + message)) return new ApiError('context', message);
+  if (/context_length|context (length|size|window)|context holds|exceed_context/i.test(code + ' ' + message)) return new ApiError('context', message);
   return new ApiError(status >= 500 ? 'server' : 'request', message, retryAfter);
 }
 

@@ -27,6 +27,9 @@ export interface ChatRequest {
   stop?: string[];
   tools?: unknown[];
   response_format?: unknown;
+  /** Go on with the last message, an assistant's, instead of answering it. */
+  continue_final_message?: boolean;
+  add_generation_prompt?: boolean;
 }
 
 export interface Usage {

@@ -30,7 +30,8 @@ export function shortened(turns: AnyTurn[]): AnyTurn[] {
   return turns.slice(starts[Math.ceil(starts.length / 2)] ?? starts[starts.length - 1] ?? 0);
 }
 
-export function chatRequest(turns: AnyTurn[], settings: Settings, model: string | undefined): ChatRequest {
+/** `goesOn`: the last turn, an answer, is to be continued rather than answered. */
+export function chatRequest(turns: AnyTurn[], settings: Settings, model: string | undefined, goesOn = false): ChatRequest {
   const said = turns.filter(turn => turn.role !== 'assistant' || turn.content || turn.reasoning || turn.toolCalls.length);
   const request: ChatRequest = { messages: said.map(turn => message(turn, settings)) };
   if (settings.system.trim()) request.messages.unshift({ role: 'system', content: settings.system });
@@ -39,6 +40,7 @@ export function chatRequest(turns: AnyTurn[], settings: Settings, model: string 
     const value = settings[key];
     if (value !== null) request[key] = value;
   }
+  if (goesOn) Object.assign(request, { continue_final_message: true, add_generation_prompt: false });
   if (settings.thinking !== null) request.max_thinking_tokens = settings.thinking;
   const stop = settings.stop.split('\n').filter(Boolean).map(line => line.replace(/\\n/g, '\n').replace(/\\t/g, '\t'));
   if (stop.length) request.stop = stop;

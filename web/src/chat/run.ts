@@ -95,7 +95,7 @@ export async function runTurn(server: ServerAddress, request: ChatRequest, first
         turn = grow(turn, chunk, elapsed());
         timer ??= setTimeout(flush, FRAME_MS);
       }
-      turn = { ...turn, status: 'done', totalMs: elapsed() };
+      turn = { ...turn, status: 'done', totalMs: (first.totalMs ?? 0) + elapsed() };
     } catch (error) {
       const problem = error instanceof ApiError ? error : new ApiError('server', String(error));
       const retry = (problem.kind === 'busy' || problem.kind === 'loading') && !turn.pieces && tries <= MOST_RETRIES;

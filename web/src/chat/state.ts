@@ -176,23 +176,27 @@ export function addConversations(conversations: Conversation[]): void {
 // --- turns ------------------------------------------------------------------------------------------------------------
 
 function ask(conversation: Conversation, parent: string, history?: AnyTurn[]): void {
-  const { model, models: known } = app.value;
   const turn: AssistantTurn = {
     id: newId(), parent, time: Date.now(), role: 'assistant', content: '', reasoning: '', toolCalls: [], status: 'waiting',
   };
+  run(conversation, turn, history ?? pathTo(conversation, parent));
+}
+
+function run(conversation: Conversation, turn: AssistantTurn, history: AnyTurn[], goesOn = false): void {
+  const { model, models: known } = app.value;
   const id = conversation.id;
-  const run: Run = { turn: turn.id, abort: new AbortController() };
+  const started: Run = { turn: turn.id, abort: new AbortController() };
   put(withTurn(conversation, turn));
-  app.patch({ runs: { ...app.value.runs, [id]: run } });
+  app.patch({ runs: { ...app.value.runs, [id]: started } });
   show(find(id)!);
 
   const chosen = known.some(entry => entry.id === model) ? model : known[0]?.id;
-  const request = chatRequest(history ?? pathTo(conversation, parent), conversation.settings, chosen);
+  const request = chatRequest(history, conversation.settings, chosen, goesOn);
   let saved = Date.now();
-  void runTurn(server(), request, turn, run, {
+  void runTurn(server(), request, turn, started, {
     turn: grown => {
       const latest = find(id);
-      if (!latest || !(grown.id in latest.turns)) return run.abort.abort();  // deleted meanwhile
+      if (!latest || !(grown.id in latest.turns)) return started.abort.abort();  // deleted meanwhile
       const save = !running(grown) || Date.now() - saved > SAVE_MS;
       if (save) saved = Date.now();
       put(withTurn(latest, grown), save);
@@ -233,6 +237,14 @@ export function regenerate(id: string, leaveOutOldest = false): void {
   const empty = !old.content && !old.reasoning && !old.toolCalls.length;
   const history = pathTo(current, old.parent);
   ask(empty ? withoutTurn(current, id) : current, old.parent, leaveOutOldest ? shortened(history) : undefined);
+}
+
+/** Goes on with an answer that ended too early. */
+export function goOn(id: string): void {
+  const { current } = app.value;
+  const turn = current.turns[id];
+  if (turn?.role !== 'assistant' || !turn.content || current.id in app.value.runs) return;
+  run(current, { ...turn, status: 'answering', error: undefined, finish: undefined, firstMs: undefined, pieces: 0 }, pathTo(current, id), true);
 }
 
 /** Changes what the model said; what follows goes on from the changed text. */

@@ -25,7 +25,7 @@ function moveFocus(step: number): void {
 }
 
 function onKeyDown(event: KeyboardEvent): void {
-  if (page.value.dialog || event.defaultPrevented) return;
+  if (document.querySelector('dialog[open]') || event.defaultPrevented) return;
   const command = event.ctrlKey || event.metaKey;
   const target = event.target as HTMLElement;
   const writing = target.matches('input, textarea, select');

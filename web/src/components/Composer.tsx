@@ -168,8 +168,9 @@ export function Composer() {
         {hasTools && <span class="chip set" title="The model may call your tools"><Icon name="tool" /> Tools</span>}
         <span class="gap" />
         <ContextMeter />
+        {/* It stands where Send stood: the second half of a double click does not stop. */}
         {busy ? (
-          <button type="button" class="send" aria-label="Stop" title="Stop (Escape)" onClick={() => stop()}><Icon name="stop" /></button>
+          <button type="button" class="send" aria-label="Stop" title="Stop (Escape)" onClick={event => event.detail < 2 && stop()}><Icon name="stop" /></button>
         ) : (
           <button type="submit" class="send" aria-label="Send" title="Send (Enter)" disabled={!text.trim() && !files.length}><Icon name="send" /></button>
         )}

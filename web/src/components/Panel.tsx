@@ -87,7 +87,7 @@ export function Panel() {
             <TextField label="Answer’s JSON schema" hint="The answer follows it exactly; thinking stays free." code value={settings.schema} problem={schemaProblem(settings.schema)} onValue={schema => changeSettings({ schema })} />
             <label class="check">
               <input type="checkbox" checked={settings.sendThinking} onChange={event => changeSettings({ sendThinking: event.currentTarget.checked })} />
-              <span>Send earlier thinking along<small>Off makes prompts shorter, but the server has to read more of them again.</small></span>
+              <span>Send earlier thinking along<small>Whether the model then sees it is up to the server (--keep-reasoning).</small></span>
             </label>
           </>
         )}

@@ -1,5 +1,5 @@
 // An answer that did not come, or not to its end: what happened, and what can be done.
-import { newChat, regenerate } from '../chat/state';
+import { goOn, newChat, regenerate } from '../chat/state';
 import type { AssistantTurn } from '../chat/conversation';
 import type { ChatError } from '../api/errors';
 import { showDialog, togglePanel } from '../chat/page';
@@ -42,6 +42,7 @@ export function Problem({ turn }: { turn: AssistantTurn }) {
             </>
           )}
           {error.kind === 'request' && <button type="button" onClick={() => togglePanel(true)}>Look at the settings</button>}
+          {error.kind === 'cut' && turn.content && <button type="button" class="primary" onClick={() => goOn(turn.id)}>Go on</button>}
           <button type="button" onClick={() => regenerate(turn.id)}>Try again</button>
         </div>
       </div>
@@ -61,13 +62,15 @@ const ends: Record<string, string> = {
 };
 
 /** Why a complete answer ended, where that is worth a line. */
-export function Ending({ turn }: { turn: AssistantTurn }) {
-  if (turn.status === 'stopped') return <p class="ending">Stopped.</p>;
+export function Ending({ turn, last }: { turn: AssistantTurn; last: boolean }) {
+  const more = last && turn.content && !turn.toolCalls.length && <button type="button" class="link" onClick={() => goOn(turn.id)}>Go on</button>;
+  if (turn.status === 'stopped') return <p class="ending">Stopped. {more}</p>;
   if (turn.status !== 'done') return null;
   if (turn.finish && ends[turn.finish])
     return (
       <p class="ending">
         {ends[turn.finish]}
+        {more}
         {turn.finish === 'length' && <button type="button" class="link" onClick={() => togglePanel(true)}>Change the limit</button>}
       </p>
     );

@@ -1,7 +1,7 @@
 // The conversation on the screen. It follows its end while the reader is there, and stays where the reader scrolled to.
 import { useEffect, useMemo, useRef, useState } from 'preact/hooks';
 import { app, currentModel } from '../chat/state';
-import { running, shownTurns, type AnyTurn, type AssistantTurn, type Conversation } from '../chat/conversation';
+import { running, shownTurns, type AnyTurn, type AssistantTurn } from '../chat/conversation';
 import { composerWish } from '../chat/page';
 import { plural } from '../lib/format';
 import { useStore } from '../lib/store';
@@ -10,9 +10,16 @@ import { Turn } from './Turn';
 
 const NEAR_END = 60;  // pixels
 
-function place(conversation: Conversation, counts: Map<string, AnyTurn[]>, turn: AnyTurn, last: boolean) {
+const MANY = 40;     // turns: of longer conversations only what is near the screen is rendered
+const NEAR_TURNS = 8;
+
+function place(counts: Map<string, AnyTurn[]>, turns: AnyTurn[], index: number) {
+  const turn = turns[index];
   const versions = counts.get(turn.parent ?? '') ?? [turn];
-  return { position: versions.indexOf(turn) + 1, versions: versions.length, last: last && conversation.turns[turn.id] === turn };
+  return {
+    position: versions.indexOf(turn) + 1, versions: versions.length, last: index === turns.length - 1,
+    far: turns.length > MANY && index < turns.length - NEAR_TURNS,
+  };
 }
 
 function Welcome() {
@@ -95,9 +102,9 @@ export function Thread() {
 
   return (
     <div class="thread" ref={scroller}>
-      <div class="turns" ref={content}>
+      <div class={`turns ${turns.length > MANY ? 'many' : ''}`} ref={content}>
         {turns.length === 0 && <Welcome />}
-        {turns.map((turn, index) => <Turn key={turn.id} turn={turn} {...place(conversation, counts, turn, index === turns.length - 1)} />)}
+        {turns.map((turn, index) => <Turn key={turn.id} turn={turn} {...place(counts, turns, index)} />)}
       </div>
       {away && <IconButton class="to-end" icon="down" label="To the end" onClick={() => (following.current = true, setAway(false), toEnd('smooth'))} />}
       <div class="visually-hidden" role="status">{announcement(last)}</div>

@@ -18,9 +18,10 @@ interface Place {
   position: number;  // among the versions of this turn, from 1
   versions: number;
   last: boolean;     // of the conversation
+  far: boolean;      // from its end, where the reader begins
 }
 
-function Versions({ id, position, versions }: { id: string } & Omit<Place, 'last'>) {
+function Versions({ id, position, versions }: { id: string; position: number; versions: number }) {
   if (versions < 2) return null;
   return (
     <span class="versions" role="group" aria-label="Versions">
@@ -77,7 +78,7 @@ function Question({ turn, ...place }: { turn: UserTurn } & Place) {
       )}
       {!isEdited && (
         <div class="tools">
-          <Versions id={turn.id} {...place} />
+          <Versions id={turn.id} position={place.position} versions={place.versions} />
           <CopyButton text={turn.content} />
           <IconButton icon="edit" label="Edit question" onClick={() => (editing.value = turn.id)} />
           <IconButton icon="trash" label="Delete from here" onClick={() => deleteTurn(turn.id)} />
@@ -119,16 +120,16 @@ function Answer({ turn, ...place }: { turn: AssistantTurn } & Place) {
       {edited ? (
         <Editor text={turn.content} label="Edit answer" onDone={text => (setEdited(false), editAnswer(turn.id, text))} onCancel={() => setEdited(false)} />
       ) : (
-        turn.content && <Markdown text={turn.content} growing={busy} />
+        turn.content && <Markdown text={turn.content} growing={busy} far={place.far} />
       )}
       {turn.toolCalls.length > 0 && <ToolCalls turn={turn} waiting={place.last && !busy} />}
       {turn.status === 'failed' && <Problem turn={turn} />}
-      <Ending turn={turn} />
+      <Ending turn={turn} last={place.last} />
       {!edited && (
         <div class={`tools ${busy ? 'busy' : ''}`}>
           {!busy && (
             <>
-              <Versions id={turn.id} {...place} />
+              <Versions id={turn.id} position={place.position} versions={place.versions} />
               {turn.content && <CopyButton text={turn.content} label="Copy answer" />}
               {turn.status !== 'failed' && <IconButton icon="redo" label="Answer again" onClick={() => regenerate(turn.id)} />}
               {turn.content && <IconButton icon="edit" label="Edit answer" onClick={() => setEdited(true)} />}

@@ -26,7 +26,10 @@ const BlockView = memo(
 
 const PLAIN_ABOVE = 400_000;  // characters: longer texts are shown as they are
 
-export function Markdown({ text, growing = false }: { text: string; growing?: boolean }) {
+/** `far`: it is probably not on the screen, and need not be rendered before it nearly is. */
+export function Markdown({ text, growing = false, far = false }: { text: string; growing?: boolean; far?: boolean }) {
+  const [near, setNear] = useState(!far);
+  const place = useRef<HTMLDivElement>(null);
   const [render, setRender] = useState(rich);
   const [now, setNow] = useState(text);
   const known = useRef<Block[]>([]);
@@ -47,11 +50,25 @@ export function Markdown({ text, growing = false }: { text: string; growing?: bo
     }, cost.current * 4);
   }, [now, text, growing]);
 
+  useEffect(() => {
+    if (near || !place.current) return undefined;
+    const observer = new IntersectionObserver(entries => entries.some(entry => entry.isIntersecting) && setNear(true), {
+      root: place.current.closest('.thread'), rootMargin: '1500px',
+    });
+    observer.observe(place.current);
+    return () => observer.disconnect();
+  }, [near]);
+
   const shown = growing ? now : text;
-  if (!render || shown.length > PLAIN_ABOVE) return <div class="prose plain" dir="auto">{shown}</div>;
+  if (!render || !near || shown.length > PLAIN_ABOVE) return <div class="prose plain" dir="auto" ref={place}>{shown}</div>;
   const start = performance.now();
   // Once complete, everything is rendered anew: a link may have got its address at the end.
-  known.current = render.blocks(shown, growing ? known.current : []);
+  try {
+    known.current = render.blocks(shown, growing ? known.current : []);
+  } catch {
+    // A fault of the renderer's must not take the page along.
+    return <div class="prose plain" dir="auto">{shown}</div>;
+  }
   cost.current = performance.now() - start;
   return (
     <div class="prose" dir="auto" onClick={onClick}>
