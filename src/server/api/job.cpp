@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "core/error.h"
+
 namespace minimax::server {
 namespace {
 
@@ -24,6 +26,14 @@ Job::Job(const ServedModel& model, AnswerSpec spec, std::unique_ptr<AnswerWriter
 }
 
 engine::RequestId Job::start(Over over) {
+  // The engine would refuse it too; clients know this case by its code, or by OpenAI's words for it.
+  const auto prompt_tokens = static_cast<int64_t>(spec_.request.prompt.size());
+  const int64_t context = model_.engine->max_tokens();
+  if (prompt_tokens + (spec_.request.max_tokens == 0 ? 0 : 1) > context)
+    throw ApiError(400,
+                   cat("This model's maximum context length is ", context, " tokens with the answer, the prompt has ",
+                       prompt_tokens, "."),
+                   "messages", "context_length_exceeded");
   over_ = std::move(over);
   last_word_ = std::chrono::steady_clock::now();
   engine::Request request = spec_.request;  // stop ids are still needed here
