@@ -1,6 +1,6 @@
 #!/bin/bash
 # run.sh SUITE BUILD FILE...: the tests FILE... of the folder SUITE under Node's test runner, with the packages of its
-# lock file. Suite and packages go to a folder BUILD of the build tree; nothing is written beside the sources. Where the
+# lock file; serve.mjs stands beside them. Suite and packages go to a folder BUILD of the build tree; nothing is written beside the sources. Where the
 # Node that is installed is too old for the packages, a newer one comes from the registry too.
 # Ends with 77, and says why, where npm or its registry cannot be had.
 set -euo pipefail
@@ -45,6 +45,7 @@ fi
 # Only what is newer: another test of the suite may be reading there.
 (cd "$suite" && find . '(' -name node_modules -o -name dist ')' -prune -o -type f -print0 |
   xargs -0 cp -u --preserve=timestamps --parents -t "$build")
+cp -u --preserve=timestamps "$here"/*.mjs "$build/"
 install "$build"
 flock -u "$lock"
 
