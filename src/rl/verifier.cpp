@@ -4,11 +4,14 @@
 
 #include "core/error.h"
 #include "rl/answer.h"
+#include "rl/code/code_verifier.h"
 #include "rl/maths/maths_answer.h"
 #include "rl/tasks/task.h"
 
 namespace minimax::rl {
 namespace {
+
+constexpr int64_t kMaxProgram = 64 * 1024;
 
 bool think_required(const Problem& problem) {
   const io::json::value* think = problem.verifier.params.if_contains("think");
@@ -16,6 +19,11 @@ bool think_required(const Problem& problem) {
 }
 
 Verdict check(const Problem& problem, std::string_view answer) {
+  if (problem.verifier.name == "code") {
+    const io::json::value gold(problem.gold);
+    const CodeReport report = run_tests(io::JsonField(gold, cat("problem ", problem.id, ": gold")), answer);
+    return {report.correct, report.why};
+  }
   const Task* task = find_task(problem.verifier.name);
   if (task || problem.verifier.name == "math") {
     try {
@@ -37,6 +45,7 @@ Score verify(const Problem& problem, const Attempt& attempt) {
   Score score;
   score.score = 0;
   score.verifier_version = problem.verifier.version;
+  const int64_t most = problem.verifier.name == "code" ? kMaxProgram : kMaxAnswer;
   const Answer answer = extract_answer(attempt.text, think_required(problem));
   score.format_ok = answer.format_ok && attempt.finished;
   score.extracted = answer.text;
@@ -44,8 +53,8 @@ Score verify(const Problem& problem, const Attempt& attempt) {
     score.why = "cut_off";
   } else if (answer.text.empty()) {
     score.why = answer.why.empty() ? "no_answer" : answer.why;
-  } else if (static_cast<int64_t>(answer.text.size()) > kMaxAnswer) {
-    score.extracted.resize(kMaxAnswer);
+  } else if (static_cast<int64_t>(answer.text.size()) > most) {
+    score.extracted.resize(static_cast<size_t>(kMaxAnswer));
     score.why = "too_long";
   } else {
     const Verdict verdict = check(problem, answer.text);

@@ -30,7 +30,7 @@ struct Instance {
 
 struct Verdict {
   bool correct = false;
-  std::string_view why;  ///< one word
+  std::string why = {};  ///< one word
 };
 
 struct Task {
