@@ -138,6 +138,20 @@ struct TrainDataOptions {
   std::string out_file;
 };
 
+struct TrainSftOptions {
+  std::string recipe, out;
+  bool resume = false;
+  int64_t steps = 0;  ///< 0: the recipe's
+};
+
+struct TrainTokenizerOptions {
+  std::vector<std::string> files;
+  std::string out;
+  std::string kind = "text", digits = "groups";
+  int64_t tokens = 4096, least_count = 2, longest = 32;
+  bool json = false;
+};
+
 struct DoctorOptions {
   bool json = false;
 };

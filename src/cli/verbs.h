@@ -23,6 +23,8 @@ Command define_tokenize();
 Command define_inspect();
 Command define_bench();
 Command define_doctor();
+Command define_train_sft();
+Command define_train_tokenizer();
 Command define_train_grad();
 Command define_train_data();
 Command define_completion();

@@ -9,5 +9,8 @@ namespace minimax::ops {
 Tensor to_device(const Context& ctx, const Tensor& x);
 /// The same values in host memory, complete when it returns; `x` itself when it is there already.
 Tensor to_host(const Context& ctx, const Tensor& x);
+/// The values of a host tensor written into `to`, which is where `ctx` computes. Throws kInvalidArgument when shape or
+/// type differ.
+void copy_to_device(const Context& ctx, const Tensor& host, const Tensor& to);
 
 }  // namespace minimax::ops

@@ -1,0 +1,160 @@
+#include "train/report.h"
+
+#include <fmt/format.h>
+
+#include <cmath>
+#include <limits>
+#include <map>
+#include <vector>
+
+#include "core/error.h"
+#include "io/atomic_file.h"
+#include "io/json.h"
+#include "train/chart.h"
+#include "train/run_folder.h"
+
+namespace minimax::train {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr const char* kBlue = "#1f6feb";
+constexpr const char* kOrange = "#d9730d";
+
+constexpr const char* kHead = R"(<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
+<title>)";
+constexpr const char* kStyle = R"(</title>
+<style>
+:root { color-scheme: light dark; --line: #d0d7de; --dim: #656d76; }
+@media (prefers-color-scheme: dark) { :root { --line: #30363d; --dim: #8b949e; } body { background: #0d1117; color: #e6edf3; } }
+body { font: 15px/1.5 system-ui, "DejaVu Sans", sans-serif; max-width: 1480px; margin: 2rem auto; padding: 0 1rem; }
+h1 { font-size: 1.4rem; margin: 0 0 .3rem; } h2 { font-size: 1.05rem; margin: 2rem 0 .6rem; }
+.charts { display: flex; flex-wrap: wrap; gap: 1rem; }
+.charts svg { border: 1px solid var(--line); border-radius: 8px; max-width: 100%; height: auto; }
+table { border-collapse: collapse; } td, th { padding: .15rem 1.2rem .15rem 0; text-align: left; vertical-align: top; }
+th { font-weight: 500; color: var(--dim); } pre { white-space: pre-wrap; margin: .2rem 0 1rem; }
+.prompt { color: var(--dim); } .sample { border-left: 3px solid var(--line); padding-left: .8rem; margin: .8rem 0; }
+</style></head><body>
+)";
+
+/// Values by step of every metric.
+using Curves = std::map<std::string, std::vector<Point>>;
+
+Curves read_curves(const fs::path& file) {
+  Curves curves;
+  for (const io::json::value& value : read_jsonl(file)) {
+    const io::JsonField line(value, file.string());
+    const double step = line["step"].number();
+    for (const auto& [key, number] : line.object()) {
+      const std::string name(key);
+      if (name == "step") continue;
+      const io::JsonField field = line[name];
+      // "nan" and "inf" are written as texts.
+      if (field.is_number() || field.is_string())
+        curves[name].push_back({step, field.is_number() ? field.number() : std::nan("")});
+    }
+  }
+  return curves;
+}
+
+Chart loss_chart(const Curves& curves) {
+  Chart chart{.title = "Loss", .series = {}};
+  const std::vector<Point>& raw = curves.at("loss");
+  const double keep = raw.size() > 300 ? 1 - 60 / static_cast<double>(raw.size()) : 0;  // shorter runs show as they are
+  if (keep > 0) chart.series.push_back({.name = "", .points = raw, .color = kBlue, .width = 1, .opacity = 0.3});
+  chart.series.push_back(
+      {.name = keep > 0 ? "training, smoothed" : "training", .points = smoothed(raw, keep), .color = kBlue});
+  if (const auto held = curves.find("held_out/loss"); held != curves.end())
+    chart.series.push_back({.name = "held out", .points = held->second, .color = kOrange, .dots = true});
+  return chart;
+}
+
+std::string charts(const Curves& curves) {
+  std::string out = "<div class=\"charts\">\n";
+  if (curves.contains("loss")) out += svg(loss_chart(curves));
+  struct Wanted {
+    const char *metric, *title;
+    bool log_y;
+  };
+  for (const Wanted& wanted : {Wanted{"reward/mean", "Reward", false},
+                               {"grad/norm", "Gradient norm, before clipping", true},
+                               {"rate", "Learning rate", false},
+                               {"loss/aux", "Load-balancing loss (top_k when balanced)", false},
+                               {"entropy/mean", "Entropy", false},
+                               {"len/mean", "Length of answers, tokens", false},
+                               {"kl/k3", "KL divergence from the sampler (k3)", true},
+                               {"cispo/capfrac", "Share of tokens whose ratio is capped", false},
+                               {"tok/s", "Tokens per second", false}}) {
+    const auto found = curves.find(wanted.metric);
+    if (found == curves.end()) continue;
+    out += svg({.title = wanted.title,
+                .series = {{.name = "", .points = found->second, .color = kBlue}},
+                .log_y = wanted.log_y});
+  }
+  return out + "</div>\n";
+}
+
+std::string plain(const io::json::value& value) {
+  return value.is_string() ? std::string(value.get_string()) : io::write_json(value);
+}
+
+std::string facts(const fs::path& file) {
+  if (!fs::exists(file)) return "";
+  const io::json::value value = io::read_json_file(file);
+  std::string out = "<table>\n";
+  for (const auto& [key, fact] : io::JsonField(value, file.string()).object()) {
+    std::string text = plain(fact);
+    if (key == "data" && fact.is_array()) {
+      text.clear();
+      for (const io::json::value& data : fact.get_array()) {
+        const io::JsonField field(data, file.string());
+        text += fmt::format("{}{}: {} examples, {} tokens, weight {}", text.empty() ? "" : "; ", field["name"].string(),
+                            field["examples"].integer(), field["tokens"].integer(), field["weight"].number());
+      }
+    }
+    out += fmt::format("<tr><th>{}</th><td>{}</td></tr>\n", escaped(std::string(key)), escaped(text));
+  }
+  return out + "</table>\n";
+}
+
+std::string samples(const fs::path& file) {
+  const std::vector<io::json::value> lines = read_jsonl(file);
+  if (lines.empty()) return "";
+  std::string out = "<h2>Samples</h2>\n";
+  // The newest first: what the model can do now.
+  for (auto line = lines.rbegin(); line != lines.rend(); ++line) {
+    const io::JsonField field(*line, file.string());
+    out += fmt::format("<div class=\"sample\"><div class=\"prompt\">step {}: {}</div><pre>{}</pre></div>\n",
+                       field["step"].integer(), escaped(field["prompt"].string()), escaped(field["text"].string()));
+  }
+  return out;
+}
+
+std::string summary(const Curves& curves) {
+  const auto loss = curves.find("loss");
+  if (loss == curves.end() || loss->second.empty()) return "";
+  std::string out = fmt::format("{} steps; loss {:.4f} at the first, {:.4f} at the last", loss->second.back().x,
+                                loss->second.front().y, loss->second.back().y);
+  if (const auto held = curves.find("held_out/loss"); held != curves.end()) {
+    Point best = held->second.front();
+    for (const Point& point : held->second)
+      if (point.y < best.y) best = point;
+    out += fmt::format("; held out {:.4f} at best, after step {}", best.y, best.x);
+  }
+  return "<p>" + out + "</p>\n";
+}
+
+}  // namespace
+
+void write_report(const fs::path& run) {
+  const fs::path metrics = run / "metrics.jsonl";
+  MM_CHECK_KIND(kNotFound, fs::exists(metrics), metrics.string(), ": no such file");
+  const Curves curves = read_curves(metrics);
+  const std::string name = escaped(fs::absolute(run).filename().string());
+  io::write_file(run / "report.html", std::string(kHead) + name + kStyle + "<h1>" + name + "</h1>\n" + summary(curves) +
+                                          charts(curves) + "<h2>Run</h2>\n" + facts(run / "run.json") +
+                                          samples(run / "samples.jsonl") + "</body></html>\n");
+}
+
+}  // namespace minimax::train
