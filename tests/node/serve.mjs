@@ -12,6 +12,7 @@ const { MINIMAX_ROOT: root, MINIMAX_PROGRAM: program, MINIMAX_TESTDATA: testdata
 export const scripts = {
   hello: ['<think>\n', 'I ', 'wonder ', 'who ', 'this is.', '\n</think>\n\n', 'Hello', ', ', '世界', '! ', 'How ', 'are ', 'you', '?'],
   weather: ['<think>\n', 'Look it up.', '\n</think>\n\n', '<tool_calls>\n', '{"name": "weather", ', '"arguments": {"place": "Paris", "days": [1, 2]}}', '\n</tool_calls>'],
+  thinker: ['<think>\n', 'hm ', 'well ', 'but '],
   endless: ['and ', 'so ', 'on ', 'it ', 'goes, '],
 };
 
@@ -21,7 +22,7 @@ export async function serve(script, ...flags) {
   const words = JSON.stringify(scripts[script]);
   execFileSync('python3', ['-B', '-c', `import json, sys; sys.path.insert(0, sys.argv[1]); import scripted_model
 scripted_model.write(sys.argv[2], json.loads(sys.argv[3]), sys.argv[4] == "True")`,
-    path.join(root, 'tests/cli'), folder, words, script === 'endless' ? 'True' : 'False'],
+    path.join(root, 'tests/cli'), folder, words, ['endless', 'thinker'].includes(script) ? 'True' : 'False'],
   { env: { ...process.env, MINIMAX_PROGRAM: program, MINIMAX_TESTDATA: testdata } });
   const child = spawn(program, ['serve', folder, '--name', script, '--port', '0', '--access-log', '-', '--threads', '1', ...flags],
     { env: { PATH: process.env.PATH, HOME: folder }, stdio: ['ignore', 'pipe', 'pipe'] });
@@ -49,7 +50,7 @@ scripted_model.write(sys.argv[2], json.loads(sys.argv[3]), sys.argv[4] == "True"
 }
 
 /** Asks again until `check` no longer throws. */
-export async function eventually(check, ms = 10_000) {
+export async function eventually(check, ms = 20_000) {
   for (const end = Date.now() + ms; ; await new Promise(resolve => setTimeout(resolve, 20)))
     try {
       return await check();

@@ -191,7 +191,7 @@ web('a long answer does not stop the page', {}, async ({ page, ask, answers }) =
   await ask('endless');
   assert.match(await answers.innerText(), /number 4999/);
   const longest = await page.evaluate(() => window.longest);
-  assert.ok(longest < 1500, `the page stood still for ${longest} ms`);
+  assert.ok(longest < 4000, `the page stood still for ${longest} ms`);
   // It followed the answer to its end.
   const below = await page.locator('.thread').evaluate(box => box.scrollHeight - box.scrollTop - box.clientHeight);
   assert.ok(below < 5, `${below} pixels below`);

@@ -19,7 +19,7 @@ function browserPath() {
 let browser;
 const executablePath = browserPath();
 before(async () => {
-  if (executablePath) browser = await chromium.launch({ executablePath, args: ['--no-sandbox', '--disable-gpu'] });
+  if (executablePath) browser = await chromium.launch({ executablePath, args: ['--no-sandbox', '--disable-gpu', '--disable-dev-shm-usage'] });
 });
 after(() => browser?.close());
 
@@ -31,7 +31,7 @@ export const phone = { width: 390, height: 844 };
  * (startMock's), server (an address to use instead), errors (a pattern of console errors that belong to the test).
  */
 export function web(name, options, use) {
-  test(name, { skip: executablePath ? false : `none of ${names.join(', ')} is installed`, timeout: 60_000 }, async () => {
+  test(name, { skip: executablePath ? false : `none of ${names.join(', ')} is installed`, timeout: 120_000 }, async () => {
     const mock = options.server ? { url: options.server() } : await startMock(options.mock);
     const context = await browser.newContext({
       viewport: options.viewport ?? desktop, colorScheme: options.theme ?? 'light', hasTouch: Boolean(options.touch), isMobile: Boolean(options.touch),
@@ -39,7 +39,7 @@ export function web(name, options, use) {
     });
     const problems = [];
     context.on('page', page => {
-      page.setDefaultTimeout(10_000);
+      page.setDefaultTimeout(20_000);
       page.on('pageerror', error => problems.push(error.stack));
       page.on('console', message => {
         if (message.type() === 'error' && !options.errors?.test(message.text())) problems.push(message.text());
@@ -73,7 +73,7 @@ export async function idle(page) {
 }
 
 /** Asks again until `read` gives something that `check` accepts. */
-export async function eventually(read, check, ms = 8000) {
+export async function eventually(read, check, ms = 20_000) {
   const end = Date.now() + ms;
   for (;;) {
     const value = await read();

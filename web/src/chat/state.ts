@@ -286,8 +286,9 @@ export async function answerNow(): Promise<void> {
   try {
     await endThinking(server(), run.requestId);
   } catch (error) {
-    const status = error instanceof ApiError ? error.kind : '';
-    if (status === 'request' || status === 'server') {
+    // "No request is running": it ended by itself meanwhile.
+    const refused = error instanceof ApiError && (error.kind === 'request' || error.kind === 'server') && !/running/.test(error.message);
+    if (refused) {
       app.patch({ canEndThinking: false });
       toast('This server cannot end the thinking of a running answer.');
     }
