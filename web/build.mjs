@@ -44,7 +44,7 @@ const page = {
       const made = Object.keys(metafile.outputs).map(file => path.relative(out, path.resolve(root, file)));
       const find = pattern => made.find(file => pattern.test(file)) ?? fail(`no output matches ${pattern}`);
       const html = readFileSync(path.join(root, 'src/index.html'), 'utf8')
-        .replace(/\{(theme|app)\.(js|css)\}/g, (_, name, kind) => '/' + find(new RegExp(`^assets/${name}-\\w+\\.${kind}$`)));
+        .replace(/\{(theme|app)\.(js|css)\}/g, (_, name, kind) => find(new RegExp(`^assets/${name}-\\w+\\.${kind}$`)));
       writeFileSync(path.join(out, 'index.html'), html);
       writeFileSync(path.join(out, 'favicon.svg'), readFileSync(path.join(root, 'src/favicon.svg')));
       writeFileSync(path.join(out, 'licenses.txt'), licenses(metafile));

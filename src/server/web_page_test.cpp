@@ -81,7 +81,7 @@ TEST(WebPage, IndexNamesOnlyFilesOfItsOwn) {
   std::regex reference("(?:src|href)=\"([^\"]*)\"");
   int references = 0;
   for (std::sregex_iterator match(html.begin(), html.end(), reference), end; match != end; ++match, ++references)
-    EXPECT_NE(find_web_file((*match)[1].str()), nullptr) << (*match)[1];
+    EXPECT_NE(find_web_file("/" + (*match)[1].str()), nullptr) << (*match)[1];
   EXPECT_GE(references, 4);
   EXPECT_FALSE(std::regex_search(html, std::regex("<script[^>]*>[^<]|<style| style=| on[a-z]+=")));
 }

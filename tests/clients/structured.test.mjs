@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { createOpenAICompatible } from '@ai-sdk/openai-compatible';
 import { ChatOpenAI } from '@langchain/openai';
-import { generateObject } from 'ai';
+import { generateText, Output } from 'ai';
 import OpenAI from 'openai';
 import { zodResponseFormat, zodTextFormat } from 'openai/helpers/zod';
 import { z } from 'zod';
@@ -59,8 +59,8 @@ test('langchain: withStructuredOutput', async () => {
   assert.deepEqual(Verdict.parse(verdict), verdict);
 });
 
-test('ai: generateObject', async () => {
+test('ai: an object as output', async () => {
   const model = createOpenAICompatible({ name: 'minimax', baseURL: `${hello.url}/v1`, supportsStructuredOutputs: true })('hello');
-  const { object } = await generateObject({ model, schema: Verdict, prompt: 'Hi', maxRetries: 0 });
-  assert.deepEqual(Verdict.parse(object), object);
+  const { output } = await generateText({ model, prompt: 'Hi', output: Output.object({ schema: Verdict }), maxRetries: 0 });
+  assert.deepEqual(Verdict.parse(output), output);
 });

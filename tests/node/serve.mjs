@@ -10,9 +10,9 @@ const { MINIMAX_ROOT: root, MINIMAX_PROGRAM: program, MINIMAX_TESTDATA: testdata
 
 /** What the models say. Every word is a token of its own, and is said once. */
 export const scripts = {
-  hello: ['<think>\n', 'I ', 'wonder ', 'who ', 'this is.', '\n</think>\n\n', 'Hello', ', ', '世界', '! ', 'How ', 'are ', 'you', '?'],
-  weather: ['<think>\n', 'Look it up.', '\n</think>\n\n', '<tool_calls>\n', '{"name": "weather", ', '"arguments": {"place": "Paris", "days": [1, 2]}}', '\n</tool_calls>'],
-  thinker: ['<think>\n', 'hm ', 'well ', 'but '],
+  hello: ['<think>', '\nI ', 'wonder ', 'who ', 'this is.', '\n</think>\n\n', 'Hello', ', ', '世界', '! ', 'How ', 'are ', 'you', '?'],
+  weather: ['<think>', '\nLook it up.', '\n</think>\n\n', '<tool_calls>\n', '{"name": "weather", ', '"arguments": {"place": "Paris", "days": [1, 2]}}', '\n</tool_calls>'],
+  thinker: ['<think>', '\nhm ', 'well ', 'but '],
   endless: ['and ', 'so ', 'on ', 'it ', 'goes, '],
 };
 
@@ -59,7 +59,7 @@ export async function eventually(check, ms = 20_000) {
     }
 }
 
-export const thought = scripts.hello.slice(1, 5).join('');
+export const thought = scripts.hello.slice(1, 5).join('').trim();
 export const answer = scripts.hello.slice(6).join('');
 export const weatherTool = {
   type: 'function',

@@ -50,7 +50,7 @@ export function web(name, options, use) {
     });
     try {
       const page = await context.newPage();
-      await page.goto(mock.url);
+      await page.goto(mock.url + '/');
       await page.locator('#composer').waitFor();
       const ask = async (text, wait = true) => {
         await page.fill('#composer', text);

@@ -100,7 +100,7 @@ async function complete(server, body, response) {
 }
 
 /** Starts it; `delay` ms lie between tokens. What tests look at and change lies in the object returned. */
-export async function startMock({ port = 0, delay = 0, key = '', dist = path.join(root, 'web/dist') } = {}) {
+export async function startMock({ port = 0, delay = 0, key = '', below = '', dist = path.join(root, 'web/dist') } = {}) {
   const server = { delay, key, busy: 0, answers: 0, ids: 0, aborted: 0, requests: [], live: new Map(), models: ['mock-m1', 'mock-m1-small'], down: false };
   const files = new Map(readdirSync(dist, { recursive: true, withFileTypes: true }).filter(entry => entry.isFile()).map(entry => {
     const file = path.join(entry.parentPath ?? entry.path, entry.name);
@@ -108,8 +108,10 @@ export async function startMock({ port = 0, delay = 0, key = '', dist = path.joi
   }));
   const headers = webHeaders();
   const http = createServer((request, response) => {
-    const url = new URL(request.url, 'http://mock');
     if (server.down) return request.destroy();
+    // As behind a proxy that gives the server a path of its own.
+    if (!request.url.startsWith(below)) return request.destroy();
+    const url = new URL(request.url.slice(below.length), 'http://mock');
     const json = (status, value) => {
       response.writeHead(status, { 'Content-Type': 'application/json' });
       response.end(JSON.stringify(value));
@@ -139,7 +141,7 @@ export async function startMock({ port = 0, delay = 0, key = '', dist = path.joi
     });
   });
   await new Promise(resolve => http.listen(port, '127.0.0.1', resolve));
-  server.url = `http://127.0.0.1:${http.address().port}`;
+  server.url = `http://127.0.0.1:${http.address().port}${below}`;
   server.close = () => (http.closeAllConnections(), new Promise(resolve => http.close(resolve)));
   return server;
 }

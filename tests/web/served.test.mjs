@@ -66,7 +66,7 @@ test('headers, encodings, caching', async () => {
   assert.equal(root.headers.get('x-content-type-options'), 'nosniff');
   assert.equal(root.headers.get('cache-control'), 'no-cache');
   assert.equal((await get('/', { 'If-None-Match': root.headers.get('etag') })).status, 304);
-  const script = /src="(\/assets\/app-[^"]+)"/.exec(html)[1];
+  const script = '/' + /src="(assets\/app-[^"]+)"/.exec(html)[1];
   const plain = await get(script);
   assert.match(plain.headers.get('cache-control'), /immutable/);
   assert.equal(plain.headers.get('content-encoding'), null);

@@ -98,3 +98,9 @@ web('odd endings are explained', {}, async ({ page, ask, answers }) => {
   await page.getByRole('button', { name: 'Change the limit' }).click();
   await page.getByRole('complementary', { name: 'Conversation settings' }).waitFor();
 });
+
+web('behind a proxy, below a path', { mock: { below: '/a/chat' } }, async ({ page, ask, answers }) => {
+  await ask('everything');
+  await answers.locator('.katex').first().waitFor();
+  assert.match(page.url(), /\/a\/chat\/#\//);
+});

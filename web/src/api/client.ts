@@ -4,7 +4,7 @@ import { events } from './sse';
 import type { ChatRequest, Chunk, Model } from './types';
 
 export interface ServerAddress {
-  base: string;  // '' for the server of this page
+  base: string;  // '.' for the server of this page, also where a proxy has it below a path of its own
   key: string;   // '' for none
 }
 

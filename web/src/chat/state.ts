@@ -65,7 +65,7 @@ export const app = new Store<AppState>({
 
 const SAVE_MS = 1000;  // how often a growing answer is written down
 
-const server = (): ServerAddress => ({ base: '', key: app.value.apiKey });
+const server = (): ServerAddress => ({ base: '.', key: app.value.apiKey });
 
 // --- toasts -----------------------------------------------------------------------------------------------------------
 

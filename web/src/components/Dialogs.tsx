@@ -62,7 +62,7 @@ function PageDialog() {
         <button type="button" onClick={() => showDialog('key')}>{hasKey ? 'Change the API key' : 'Enter an API key'}</button>
         <button type="button" onClick={() => showDialog('shortcuts')}>Keyboard shortcuts</button>
       </div>
-      <p class="hint"><a href="/licenses.txt" target="_blank" rel="noopener">Licenses</a> of the libraries in this page</p>
+      <p class="hint"><a href="licenses.txt" target="_blank" rel="noopener">Licenses</a> of the libraries in this page</p>
     </Dialog>
   );
 }

@@ -89,8 +89,8 @@ export function Sidebar() {
   return (
     <nav class="sidebar" aria-label="Conversations" inert={!open} id="sidebar">
       <div class="sidebar-top">
-        <a class="brand" href="/" onClick={event => (event.preventDefault(), newChat())}>
-          <img src="/favicon.svg" alt="" width="24" height="24" /> MiniMax
+        <a class="brand" href="." onClick={event => (event.preventDefault(), newChat())}>
+          <img src="favicon.svg" alt="" width="24" height="24" /> MiniMax
         </a>
         <IconButton icon="sidebar" label="Close the list" title="Close the list (Ctrl+B)" onClick={() => toggleSidebar(false)} />
       </div>

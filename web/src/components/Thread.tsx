@@ -32,7 +32,7 @@ function Welcome() {
   ];
   return (
     <div class="welcome">
-      <img src="/favicon.svg" alt="" width="56" height="56" />
+      <img src="favicon.svg" alt="" width="56" height="56" />
       <h2>What shall we think about?</h2>
       <p>{model ? <>You are talking with <strong>{model}</strong>, on your own server.</> : 'A model on your own server.'}</p>
       <ul>
