@@ -17,7 +17,12 @@ function sourcesSum() {
     .map(entry => path.relative(root, path.join(entry.parentPath ?? entry.path, entry.name)));
   names.push('build.mjs', 'package-lock.json', 'package.json', 'tsconfig.json');
   const sum = data => createHash('sha256').update(data).digest('hex');
-  return sum(names.sort().map(name => `${sum(readFileSync(path.join(root, name)))}  ${name}\n`).join(''));
+  return sum(
+    names
+      .sort()
+      .map(name => `${sum(readFileSync(path.join(root, name)))}  ${name}\n`)
+      .join(''),
+  );
 }
 
 // KaTeX offers each font as woff2, woff and ttf; every browser that runs this page reads woff2.
@@ -43,8 +48,10 @@ const page = {
       if (errors.length) return;
       const made = Object.keys(metafile.outputs).map(file => path.relative(out, path.resolve(root, file)));
       const find = pattern => made.find(file => pattern.test(file)) ?? fail(`no output matches ${pattern}`);
-      const html = readFileSync(path.join(root, 'src/index.html'), 'utf8')
-        .replace(/\{(theme|app)\.(js|css)\}/g, (_, name, kind) => find(new RegExp(`^assets/${name}-\\w+\\.${kind}$`)));
+      const html = readFileSync(path.join(root, 'src/index.html'), 'utf8').replace(
+        /\{(theme|app)\.(js|css)\}/g,
+        (_, name, kind) => find(new RegExp(`^assets/${name}-\\w+\\.${kind}$`)),
+      );
       writeFileSync(path.join(out, 'index.html'), html);
       writeFileSync(path.join(out, 'favicon.svg'), readFileSync(path.join(root, 'src/favicon.svg')));
       writeFileSync(path.join(out, 'licenses.txt'), licenses(metafile));
@@ -63,13 +70,16 @@ function licenses(metafile) {
     const found = /node_modules\/((?:@[^/]+\/)?[^/]+)\//.exec(input);
     if (found) names.add(found[1]);
   }
-  return [...names].sort().map(name => {
-    const folder = path.join(root, 'node_modules', name);
-    const { version, license } = JSON.parse(readFileSync(path.join(folder, 'package.json'), 'utf8'));
-    const file = readdirSync(folder).find(entry => /^licen[cs]e/i.test(entry));
-    const text = file ? readFileSync(path.join(folder, file), 'utf8').trim() : `License: ${license}`;
-    return `${name} ${version} (${license})\n\n${text}\n`;
-  }).join('\n' + '-'.repeat(80) + '\n\n');
+  return [...names]
+    .sort()
+    .map(name => {
+      const folder = path.join(root, 'node_modules', name);
+      const { version, license } = JSON.parse(readFileSync(path.join(folder, 'package.json'), 'utf8'));
+      const file = readdirSync(folder).find(entry => /^licen[cs]e/i.test(entry));
+      const text = file ? readFileSync(path.join(folder, file), 'utf8').trim() : `License: ${license}`;
+      return `${name} ${version} (${license})\n\n${text}\n`;
+    })
+    .join('\n' + '-'.repeat(80) + '\n\n');
 }
 
 const options = {

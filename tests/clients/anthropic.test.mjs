@@ -36,12 +36,22 @@ test('messages with tools', async () => {
   assert.equal(message.stop_reason, 'tool_use');
   const call = message.content.find(({ type }) => type === 'tool_use');
   assert.deepEqual([call.name, call.input], ['weather', { place: 'Paris', days: [1, 2] }]);
-  const next = await client(weather).messages.create({ model: 'weather', tools, max_tokens: 100, messages: [
-    ...ask.messages, { role: 'assistant', content: message.content }, { role: 'user', content: [{ type: 'tool_result', tool_use_id: call.id, content: 'rain' }] },
-  ] });
+  const next = await client(weather).messages.create({
+    model: 'weather',
+    tools,
+    max_tokens: 100,
+    messages: [
+      ...ask.messages,
+      { role: 'assistant', content: message.content },
+      { role: 'user', content: [{ type: 'tool_result', tool_use_id: call.id, content: 'rain' }] },
+    ],
+  });
   assert.equal(next.stop_reason, 'tool_use');
 });
 
 test('errors', async () => {
-  await assert.rejects(client(hello).messages.create({ model: 'hello', max_tokens: 10, messages: [{ role: 'wizard', content: 'x' }] }), Anthropic.BadRequestError);
+  await assert.rejects(
+    client(hello).messages.create({ model: 'hello', max_tokens: 10, messages: [{ role: 'wizard', content: 'x' }] }),
+    Anthropic.BadRequestError,
+  );
 });

@@ -10,7 +10,8 @@ before(async () => {
   [hello, weather] = await Promise.all([serve('hello'), serve('weather')]);
 });
 after(() => Promise.all([hello, weather].map(server => server?.stop())));
-const chat = server => new ChatOpenAI({ model: 'any', apiKey: 'any', maxRetries: 0, configuration: { baseURL: `${server.url}/v1` } });
+const chat = server =>
+  new ChatOpenAI({ model: 'any', apiKey: 'any', maxRetries: 0, configuration: { baseURL: `${server.url}/v1` } });
 
 test('invoke', async () => {
   const message = await chat(hello).invoke([new SystemMessage('Be kind.'), new HumanMessage('Hi')]);
@@ -31,13 +32,23 @@ test('stream', async () => {
 
 test('batch', async () => {
   const messages = await chat(hello).batch(['one', 'two', 'three']);
-  assert.deepEqual(messages.map(message => message.text), [answer, answer, answer]);
+  assert.deepEqual(
+    messages.map(message => message.text),
+    [answer, answer, answer],
+  );
 });
 
 test('tools', async () => {
   const model = chat(weather).bindTools([weatherTool]);
   const message = await model.invoke('Hi');
-  assert.deepEqual(message.tool_calls.map(({ name, args }) => [name, args]), [['weather', { place: 'Paris', days: [1, 2] }]]);
-  const next = await model.invoke([new HumanMessage('Hi'), message, new ToolMessage({ tool_call_id: message.tool_calls[0].id, content: 'rain' })]);
+  assert.deepEqual(
+    message.tool_calls.map(({ name, args }) => [name, args]),
+    [['weather', { place: 'Paris', days: [1, 2] }]],
+  );
+  const next = await model.invoke([
+    new HumanMessage('Hi'),
+    message,
+    new ToolMessage({ tool_call_id: message.tool_calls[0].id, content: 'rain' }),
+  ]);
   assert.equal(next.tool_calls.length, 1);
 });

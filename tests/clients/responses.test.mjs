@@ -22,17 +22,26 @@ test('responses', async () => {
 test('responses, streamed', async () => {
   let text = '';
   const types = new Set();
-  for await (const event of await client(hello).responses.create({ model: 'hello', input: [{ role: 'user', content: 'Hi' }], stream: true })) {
+  for await (const event of await client(hello).responses.create({
+    model: 'hello',
+    input: [{ role: 'user', content: 'Hi' }],
+    stream: true,
+  })) {
     types.add(event.type);
     if (event.type === 'response.output_text.delta') text += event.delta;
   }
   assert.equal(text, answer);
-  for (const type of ['response.created', 'response.output_text.done', 'response.completed']) assert.ok(types.has(type), [...types].join(' '));
+  for (const type of ['response.created', 'response.output_text.done', 'response.completed'])
+    assert.ok(types.has(type), [...types].join(' '));
 });
 
 test('responses with tools', async () => {
   const { name, description, parameters } = weatherTool.function;
-  const response = await client(weather).responses.create({ model: 'weather', input: 'Hi', tools: [{ type: 'function', name, description, parameters, strict: false }] });
+  const response = await client(weather).responses.create({
+    model: 'weather',
+    input: 'Hi',
+    tools: [{ type: 'function', name, description, parameters, strict: false }],
+  });
   const call = response.output.find(({ type }) => type === 'function_call');
   assert.deepEqual([call.name, JSON.parse(call.arguments)], ['weather', { place: 'Paris', days: [1, 2] }]);
 });

@@ -22,7 +22,13 @@ before(async () => {
 after(() => hello?.stop());
 
 test('openai: parse', async () => {
-  const { choices: [{ message, finish_reason }] } = await openai.chat.completions.parse({ model: 'hello', messages, response_format: zodResponseFormat(Verdict, 'verdict') });
+  const {
+    choices: [{ message, finish_reason }],
+  } = await openai.chat.completions.parse({
+    model: 'hello',
+    messages,
+    response_format: zodResponseFormat(Verdict, 'verdict'),
+  });
   assert.deepEqual(Verdict.parse(message.parsed), message.parsed);
   assert.equal(finish_reason, 'stop');
   // The thinking stayed free.
@@ -30,16 +36,33 @@ test('openai: parse', async () => {
 });
 
 test('openai: a schema that is not supported is refused by name', async () => {
-  const schema = { type: 'object', properties: { a: { type: 'string', contentEncoding: 'base64', 'not': {} } } };
-  await assert.rejects(openai.chat.completions.create({ model: 'hello', messages, response_format: { type: 'json_schema', json_schema: { name: 'x', schema } } }),
-    error => error instanceof OpenAI.BadRequestError && /"?not"?/.test(error.message));
+  const schema = { type: 'object', properties: { a: { type: 'string', contentEncoding: 'base64', not: {} } } };
+  await assert.rejects(
+    openai.chat.completions.create({
+      model: 'hello',
+      messages,
+      response_format: { type: 'json_schema', json_schema: { name: 'x', schema } },
+    }),
+    error => error instanceof OpenAI.BadRequestError && /"?not"?/.test(error.message),
+  );
 });
 
 test('openai: tools that must be called', async () => {
   for (const tool_choice of ['required', { type: 'function', function: { name: 'weather' } }]) {
-    const parameters = { type: 'object', properties: { place: { enum: ['Paris', 'Rome'] } }, required: ['place'], additionalProperties: false };
-    const { choices: [{ message, finish_reason }] } = await openai.chat.completions.create({
-      model: 'hello', messages, tool_choice, parallel_tool_calls: false, tools: [{ type: 'function', function: { ...weatherTool.function, parameters } }],
+    const parameters = {
+      type: 'object',
+      properties: { place: { enum: ['Paris', 'Rome'] } },
+      required: ['place'],
+      additionalProperties: false,
+    };
+    const {
+      choices: [{ message, finish_reason }],
+    } = await openai.chat.completions.create({
+      model: 'hello',
+      messages,
+      tool_choice,
+      parallel_tool_calls: false,
+      tools: [{ type: 'function', function: { ...weatherTool.function, parameters } }],
     });
     assert.equal(finish_reason, 'tool_calls');
     assert.equal(message.tool_calls.length, 1);
@@ -49,18 +72,36 @@ test('openai: tools that must be called', async () => {
 });
 
 test('openai: responses', async () => {
-  const response = await openai.responses.parse({ model: 'hello', input: 'Hi', text: { format: zodTextFormat(Verdict, 'verdict') } });
+  const response = await openai.responses.parse({
+    model: 'hello',
+    input: 'Hi',
+    text: { format: zodTextFormat(Verdict, 'verdict') },
+  });
   assert.deepEqual(Verdict.parse(response.output_parsed), response.output_parsed);
 });
 
 test('langchain: withStructuredOutput', async () => {
-  const model = new ChatOpenAI({ model: 'hello', apiKey: 'any', maxRetries: 0, configuration: { baseURL: `${hello.url}/v1` } });
+  const model = new ChatOpenAI({
+    model: 'hello',
+    apiKey: 'any',
+    maxRetries: 0,
+    configuration: { baseURL: `${hello.url}/v1` },
+  });
   const verdict = await model.withStructuredOutput(Verdict, { name: 'verdict', method: 'jsonSchema' }).invoke('Hi');
   assert.deepEqual(Verdict.parse(verdict), verdict);
 });
 
 test('ai: an object as output', async () => {
-  const model = createOpenAICompatible({ name: 'minimax', baseURL: `${hello.url}/v1`, supportsStructuredOutputs: true })('hello');
-  const { output } = await generateText({ model, prompt: 'Hi', output: Output.object({ schema: Verdict }), maxRetries: 0 });
+  const model = createOpenAICompatible({
+    name: 'minimax',
+    baseURL: `${hello.url}/v1`,
+    supportsStructuredOutputs: true,
+  })('hello');
+  const { output } = await generateText({
+    model,
+    prompt: 'Hi',
+    output: Output.object({ schema: Verdict }),
+    maxRetries: 0,
+  });
   assert.deepEqual(Verdict.parse(output), output);
 });

@@ -5,7 +5,10 @@ import { eventually, idle, web } from './harness.mjs';
 web('an answer streams', { mock: { delay: 30 } }, async ({ page, mock, ask, answers }) => {
   await ask('Hello there', false);
   const lengths = new Set();
-  await eventually(async () => lengths.add((await answers.textContent()) ?? '').size, size => assert.ok(size > 5));
+  await eventually(
+    async () => lengths.add((await answers.textContent()) ?? '').size,
+    size => assert.ok(size > 5),
+  );
   await idle(page);
   assert.match(await answers.innerText(), /You said: Hello there\. This is answer number 1\./);
   assert.match(await answers.locator('.stats').innerText(), /^\d+ tokens · \d+ tokens\/s$/);
@@ -17,16 +20,25 @@ web('an answer streams', { mock: { delay: 30 } }, async ({ page, mock, ask, answ
   assert.deepEqual([request.stream, request.stream_options, request.model], [true, { include_usage: true }, 'mock-m1']);
   // The figures, in words.
   await answers.locator('.stats').click();
-  assert.match(await page.locator('.figures').innerText(), /Prompt\s+\d+ tokens, \d+ of them cached[^]*Thinking\s+\d+ tokens/);
+  assert.match(
+    await page.locator('.figures').innerText(),
+    /Prompt\s+\d+ tokens, \d+ of them cached[^]*Thinking\s+\d+ tokens/,
+  );
   await ask('And again');
-  assert.deepEqual(mock.requests[1].messages.map(({ role }) => role), ['user', 'assistant', 'user']);
+  assert.deepEqual(
+    mock.requests[1].messages.map(({ role }) => role),
+    ['user', 'assistant', 'user'],
+  );
   assert.match(mock.requests[1].messages[1].reasoning_content, /friendly answer/);
 });
 
 web('thinking is folded, timed, unfolded by its button', { mock: { delay: 25 } }, async ({ page, ask, answers }) => {
   await ask('ponder', false);
   const fold = answers.locator('.fold');
-  await eventually(() => fold.innerText(), text => assert.match(text, /Thinking\s+1 s/));
+  await eventually(
+    () => fold.innerText(),
+    text => assert.match(text, /Thinking\s+1 s/),
+  );
   assert.equal(await fold.getAttribute('aria-expanded'), 'false');
   assert.match(await answers.locator('.tail').innerText(), /let me see/);
   await fold.click();
@@ -47,7 +59,10 @@ web('stop, answer again, and both versions', { mock: { delay: 10 } }, async ({ p
   await answers.getByText('number 3,').waitFor();
   await page.getByRole('button', { name: 'Stop' }).click();
   await idle(page);
-  await eventually(() => mock.aborted, aborted => assert.equal(aborted, 1));
+  await eventually(
+    () => mock.aborted,
+    aborted => assert.equal(aborted, 1),
+  );
   assert.match(await answers.innerText(), /number 3,[^]*Stopped\./);
   mock.delay = 0;
   await answers.getByRole('button', { name: 'Answer again' }).click();
@@ -64,7 +79,10 @@ web('stop, answer again, and both versions', { mock: { delay: 10 } }, async ({ p
   await page.locator('article.assistant').nth(1).getByText('number 3,').waitFor();
   await page.keyboard.press('Escape');
   await idle(page);
-  await eventually(() => mock.aborted, aborted => assert.equal(aborted, 2));
+  await eventually(
+    () => mock.aborted,
+    aborted => assert.equal(aborted, 2),
+  );
 });
 
 web('an edited question is a branch', {}, async ({ page, mock, ask, answers }) => {
@@ -78,12 +96,18 @@ web('an edited question is a branch', {}, async ({ page, mock, ask, answers }) =
   await idle(page);
   assert.equal(await page.locator('article.user').count(), 1);
   assert.match(await answers.innerText(), /better question/);
-  assert.deepEqual(mock.requests.at(-1).messages.map(({ content }) => content), ['better question']);
+  assert.deepEqual(
+    mock.requests.at(-1).messages.map(({ content }) => content),
+    ['better question'],
+  );
   await question.hover();
   await question.getByRole('button', { name: 'Previous version' }).click();
   assert.deepEqual(await page.locator('article.user .bubble').allInnerTexts(), ['first question', 'second question']);
   await page.reload();
-  await eventually(() => page.locator('article.user .bubble').allInnerTexts(), texts => assert.deepEqual(texts, ['first question', 'second question']));
+  await eventually(
+    () => page.locator('article.user .bubble').allInnerTexts(),
+    texts => assert.deepEqual(texts, ['first question', 'second question']),
+  );
   // The words of an answer can be changed too; the model is then told the changed ones.
   await answers.first().getByRole('button', { name: 'Edit answer' }).click();
   await page.getByRole('textbox', { name: 'Edit answer' }).fill('I never said that.');
@@ -107,7 +131,9 @@ web('tool calls are shown, answered by the user, and go on', {}, async ({ page, 
   await page.getByRole('button', { name: 'More settings' }).click();
   await page.getByRole('textbox', { name: 'Tools' }).fill('[{"type": "function"}]');
   assert.match(await page.locator('.hint.bad').innerText(), /Tool 1 has no name/);
-  await page.getByRole('textbox', { name: 'Tools' }).fill('[{"type": "function", "function": {"name": "weather", "parameters": {"type": "object"}}}]');
+  await page
+    .getByRole('textbox', { name: 'Tools' })
+    .fill('[{"type": "function", "function": {"name": "weather", "parameters": {"type": "object"}}}]');
   assert.equal(await page.locator('.hint.bad').count(), 0);
   await page.getByRole('button', { name: 'Close settings' }).click();
   await ask('How is the weather?');
@@ -118,7 +144,10 @@ web('tool calls are shown, answered by the user, and go on', {}, async ({ page, 
   await page.getByText('So take an umbrella.').waitFor();
   await idle(page);
   const messages = mock.requests[1].messages;
-  assert.deepEqual(messages[1].tool_calls[0].function, { name: 'weather', arguments: '{"place": "Paris", "days": [1, 2]}' });
+  assert.deepEqual(messages[1].tool_calls[0].function, {
+    name: 'weather',
+    arguments: '{"place": "Paris", "days": [1, 2]}',
+  });
   assert.deepEqual(messages[2], { role: 'tool', tool_call_id: 'call_0', name: 'weather', content: '{"rain": true}' });
   await page.getByText('Result of weather').click();
   assert.match(await page.locator('.tool-result pre').innerText(), /"rain": true/);
@@ -139,7 +168,12 @@ web('settings reach the server', {}, async ({ page, mock, ask }) => {
   const { messages, stream, stream_options, model, ...rest } = mock.requests[0];
   assert.deepEqual(messages[0], { role: 'system', content: 'Be brief.' });
   assert.deepEqual(rest, {
-    temperature: 0.7, top_p: 0.5, seed: 7, max_tokens: 99, max_thinking_tokens: 2048, stop: ['END'],
+    temperature: 0.7,
+    top_p: 0.5,
+    seed: 7,
+    max_tokens: 99,
+    max_thinking_tokens: 2048,
+    stop: ['END'],
     response_format: { type: 'json_schema', json_schema: { name: 'answer', schema: { type: 'object' } } },
   });
   // They belong to this conversation, unless they are kept for new ones.
@@ -164,7 +198,10 @@ web('settings reach the server', {}, async ({ page, mock, ask }) => {
 });
 
 web('files go along with the question', {}, async ({ page, mock, ask }) => {
-  const [chooser] = await Promise.all([page.waitForEvent('filechooser'), page.getByRole('button', { name: 'Add text files' }).click()]);
+  const [chooser] = await Promise.all([
+    page.waitForEvent('filechooser'),
+    page.getByRole('button', { name: 'Add text files' }).click(),
+  ]);
   await chooser.setFiles([
     { name: 'notes.txt', mimeType: 'text/plain', buffer: Buffer.from('remember the milk\n') },
     { name: 'image.png', mimeType: 'image/png', buffer: Buffer.from([0x89, 0x50, 0, 1]) },
@@ -172,7 +209,10 @@ web('files go along with the question', {}, async ({ page, mock, ask }) => {
   await page.getByText('image.png is not a text file.').waitFor();
   assert.equal(await page.locator('.composer .files li').count(), 1);
   await ask('What should I remember?');
-  assert.equal(mock.requests[0].messages[0].content, 'notes.txt:\n```\nremember the milk\n```\n\nWhat should I remember?');
+  assert.equal(
+    mock.requests[0].messages[0].content,
+    'notes.txt:\n```\nremember the milk\n```\n\nWhat should I remember?',
+  );
   assert.match(await page.locator('article.user').innerText(), /notes\.txt/);
 });
 
@@ -208,7 +248,10 @@ web('the reader may scroll away while it streams', { mock: { delay: 4 } }, async
   await answers.getByText('number 230,').waitFor();
   assert.equal(await thread.evaluate(box => box.scrollTop), top);
   await page.getByRole('button', { name: 'To the end' }).click();
-  await eventually(() => thread.evaluate(box => box.scrollHeight - box.scrollTop - box.clientHeight), below => assert.ok(below < 200));
+  await eventually(
+    () => thread.evaluate(box => box.scrollHeight - box.scrollTop - box.clientHeight),
+    below => assert.ok(below < 200),
+  );
   await page.keyboard.press('Escape');
 });
 
@@ -216,11 +259,23 @@ web('a conversation of hundreds of turns', {}, async ({ page, ask }) => {
   const turns = {};
   for (let n = 0; n < 150; ++n) {
     turns[`q${n}`] = { id: `q${n}`, parent: n ? `a${n - 1}` : null, role: 'user', content: `question ${n}` };
-    turns[`a${n}`] = { id: `a${n}`, parent: `q${n}`, role: 'assistant', content: `**answer** ${n} $x^${n}$`.repeat(1 + (n % 7)) };
+    turns[`a${n}`] = {
+      id: `a${n}`,
+      parent: `q${n}`,
+      role: 'assistant',
+      content: `**answer** ${n} $x^${n}$`.repeat(1 + (n % 7)),
+    };
   }
   await page.getByRole('button', { name: 'Settings and data' }).click();
-  const [chooser] = await Promise.all([page.waitForEvent('filechooser'), page.getByRole('button', { name: 'Import…' }).click()]);
-  await chooser.setFiles({ name: 'long.json', mimeType: 'application/json', buffer: Buffer.from(JSON.stringify({ format: 'minimax-chat', conversations: [{ title: 'long', turns }] })) });
+  const [chooser] = await Promise.all([
+    page.waitForEvent('filechooser'),
+    page.getByRole('button', { name: 'Import…' }).click(),
+  ]);
+  await chooser.setFiles({
+    name: 'long.json',
+    mimeType: 'application/json',
+    buffer: Buffer.from(JSON.stringify({ format: 'minimax-chat', conversations: [{ title: 'long', turns }] })),
+  });
   await page.keyboard.press('Escape');
   await page.locator('.entry', { hasText: 'long' }).getByRole('button').first().click();
   // It opens at its end; what is far from there is not rendered until it comes near.

@@ -19,7 +19,11 @@ function browserPath() {
 let browser;
 const executablePath = browserPath();
 before(async () => {
-  if (executablePath) browser = await chromium.launch({ executablePath, args: ['--no-sandbox', '--disable-gpu', '--disable-dev-shm-usage'] });
+  if (executablePath)
+    browser = await chromium.launch({
+      executablePath,
+      args: ['--no-sandbox', '--disable-gpu', '--disable-dev-shm-usage'],
+    });
 });
 after(() => browser?.close());
 
@@ -31,39 +35,48 @@ export const phone = { width: 390, height: 844 };
  * (startMock's), server (an address to use instead), errors (a pattern of console errors that belong to the test).
  */
 export function web(name, options, use) {
-  test(name, { skip: executablePath ? false : `none of ${names.join(', ')} is installed`, timeout: 120_000 }, async () => {
-    const mock = options.server ? { url: options.server() } : await startMock(options.mock);
-    const context = await browser.newContext({
-      viewport: options.viewport ?? desktop, colorScheme: options.theme ?? 'light', hasTouch: Boolean(options.touch), isMobile: Boolean(options.touch),
-      permissions: ['clipboard-read', 'clipboard-write'], reducedMotion: 'reduce',
-    });
-    const problems = [];
-    context.on('page', page => {
-      page.setDefaultTimeout(20_000);
-      page.on('pageerror', error => problems.push(error.stack));
-      page.on('console', message => {
-        if (message.type() === 'error' && !options.errors?.test(message.text())) problems.push(message.text());
+  test(
+    name,
+    { skip: executablePath ? false : `none of ${names.join(', ')} is installed`, timeout: 120_000 },
+    async () => {
+      const mock = options.server ? { url: options.server() } : await startMock(options.mock);
+      const context = await browser.newContext({
+        viewport: options.viewport ?? desktop,
+        colorScheme: options.theme ?? 'light',
+        hasTouch: Boolean(options.touch),
+        isMobile: Boolean(options.touch),
+        permissions: ['clipboard-read', 'clipboard-write'],
+        reducedMotion: 'reduce',
       });
-      page.on('request', request => {
-        if (!/^(data|blob):/.test(request.url()) && !request.url().startsWith(mock.url + '/')) problems.push(`request to ${request.url()}`);
+      const problems = [];
+      context.on('page', page => {
+        page.setDefaultTimeout(20_000);
+        page.on('pageerror', error => problems.push(error.stack));
+        page.on('console', message => {
+          if (message.type() === 'error' && !options.errors?.test(message.text())) problems.push(message.text());
+        });
+        page.on('request', request => {
+          if (!/^(data|blob):/.test(request.url()) && !request.url().startsWith(mock.url + '/'))
+            problems.push(`request to ${request.url()}`);
+        });
       });
-    });
-    try {
-      const page = await context.newPage();
-      await page.goto(mock.url + '/');
-      await page.locator('#composer').waitFor();
-      const ask = async (text, wait = true) => {
-        await page.fill('#composer', text);
-        await page.click('button[aria-label="Send"]');
-        if (wait) await idle(page);
-      };
-      await use({ page, mock, context, ask, answers: page.locator('article.assistant') });
-      assert.deepEqual(problems, []);
-    } finally {
-      await context.close();
-      await mock.close?.();
-    }
-  });
+      try {
+        const page = await context.newPage();
+        await page.goto(mock.url + '/');
+        await page.locator('#composer').waitFor();
+        const ask = async (text, wait = true) => {
+          await page.fill('#composer', text);
+          await page.click('button[aria-label="Send"]');
+          if (wait) await idle(page);
+        };
+        await use({ page, mock, context, ask, answers: page.locator('article.assistant') });
+        assert.deepEqual(problems, []);
+      } finally {
+        await context.close();
+        await mock.close?.();
+      }
+    },
+  );
 }
 
 /** Until no answer is being made. */

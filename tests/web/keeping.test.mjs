@@ -11,25 +11,32 @@ web('conversations outlive the page', { mock: { delay: 5 } }, async ({ page, moc
   await page.reload();
   await answers.getByText('number 40,').waitFor();
   assert.match(await answers.innerText(), /Stopped\./);
-  await eventually(() => mock.aborted, aborted => assert.equal(aborted, 1));
+  await eventually(
+    () => mock.aborted,
+    aborted => assert.equal(aborted, 1),
+  );
   await page.locator('.entry', { hasText: 'a first thing' }).getByRole('button').first().click();
   await answers.getByText('You said: a first thing').waitFor();
   await page.goBack();
   await answers.getByText('number 40,').waitFor();
 });
 
-web('an answer goes on while another conversation is read', { mock: { delay: 10 } }, async ({ page, mock, ask, answers }) => {
-  await ask('short');
-  await page.getByRole('button', { name: 'New chat' }).first().click();
-  await ask('endless', false);
-  await answers.getByText('number 3,').waitFor();
-  await page.locator('.entry', { hasText: 'short' }).getByRole('button').first().click();
-  assert.equal(await page.locator('.entry', { hasText: 'endless' }).locator('.pulse').count(), 1);
-  mock.delay = 0;
-  await page.locator('.entry', { hasText: 'endless' }).locator('.pulse').waitFor({ state: 'detached' });
-  await page.locator('.entry', { hasText: 'endless' }).getByRole('button').first().click();
-  await answers.getByText('number 4999').waitFor();
-});
+web(
+  'an answer goes on while another conversation is read',
+  { mock: { delay: 10 } },
+  async ({ page, mock, ask, answers }) => {
+    await ask('short');
+    await page.getByRole('button', { name: 'New chat' }).first().click();
+    await ask('endless', false);
+    await answers.getByText('number 3,').waitFor();
+    await page.locator('.entry', { hasText: 'short' }).getByRole('button').first().click();
+    assert.equal(await page.locator('.entry', { hasText: 'endless' }).locator('.pulse').count(), 1);
+    mock.delay = 0;
+    await page.locator('.entry', { hasText: 'endless' }).locator('.pulse').waitFor({ state: 'detached' });
+    await page.locator('.entry', { hasText: 'endless' }).getByRole('button').first().click();
+    await answers.getByText('number 4999').waitFor();
+  },
+);
 
 web('search, rename, delete', {}, async ({ page, ask }) => {
   for (const text of ['about apples', 'about pears']) {
@@ -38,7 +45,11 @@ web('search, rename, delete', {}, async ({ page, ask }) => {
   }
   await page.keyboard.press('Control+k');
   await page.keyboard.type('APPLES said');
-  const listed = wanted => eventually(() => page.locator('.entry').allInnerTexts(), texts => assert.deepEqual(texts, wanted));
+  const listed = wanted =>
+    eventually(
+      () => page.locator('.entry').allInnerTexts(),
+      texts => assert.deepEqual(texts, wanted),
+    );
   await listed(['about apples']);
   await page.keyboard.press('Control+a');
   await page.keyboard.type('zebra');
@@ -62,14 +73,23 @@ web('files out and in again, and everything deleted', {}, async ({ page, ask, an
   await ask('remember me');
   const openData = () => page.getByRole('button', { name: 'Settings and data' }).click();
   await openData();
-  const [saved] = await Promise.all([page.waitForEvent('download'), page.getByRole('button', { name: 'Export all' }).click()]);
+  const [saved] = await Promise.all([
+    page.waitForEvent('download'),
+    page.getByRole('button', { name: 'Export all' }).click(),
+  ]);
   const json = readFileSync(await saved.path(), 'utf8');
   assert.match(saved.suggestedFilename(), /^minimax-\d{4}-\d\d-\d\d\.json$/);
   await page.getByRole('button', { name: 'Delete all…' }).click();
   await page.getByRole('button', { name: 'Delete 1 conversation for good' }).click();
-  await eventually(() => page.locator('.entry').count(), count => assert.equal(count, 0));
+  await eventually(
+    () => page.locator('.entry').count(),
+    count => assert.equal(count, 0),
+  );
   const bring = async (name, text) => {
-    const [chooser] = await Promise.all([page.waitForEvent('filechooser'), page.getByRole('button', { name: 'Import…' }).click()]);
+    const [chooser] = await Promise.all([
+      page.waitForEvent('filechooser'),
+      page.getByRole('button', { name: 'Import…' }).click(),
+    ]);
     await chooser.setFiles({ name, mimeType: 'application/json', buffer: Buffer.from(text) });
   };
   await bring('wrong.json', '{"hello": 1}');
@@ -81,7 +101,10 @@ web('files out and in again, and everything deleted', {}, async ({ page, ask, an
   await page.locator('.entry', { hasText: 'remember me' }).getByRole('button').first().click();
   await answers.getByText('You said: remember me').waitFor();
   await page.keyboard.press('Control+,');
-  const [text] = await Promise.all([page.waitForEvent('download'), page.getByRole('button', { name: 'Save as Markdown' }).click()]);
+  const [text] = await Promise.all([
+    page.waitForEvent('download'),
+    page.getByRole('button', { name: 'Save as Markdown' }).click(),
+  ]);
   assert.equal(text.suggestedFilename(), 'remember-me.md');
   assert.match(readFileSync(await text.path(), 'utf8'), /^# remember me\n\n## You\n\nremember me\n\n## mock-m1\n/);
 });

@@ -9,31 +9,49 @@ const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.mi
 async function accessible(page, what) {
   await page.evaluate(axe);
   const { violations } = await page.evaluate(() => window.axe.run(document, { resultTypes: ['violations'] }));
-  assert.deepEqual(violations.map(({ id, nodes }) => `${what}: ${id}: ${nodes.map(({ html, any }) => `${html} ${any[0]?.message ?? ''}`).slice(0, 3).join(' | ')}`), []);
+  assert.deepEqual(
+    violations.map(
+      ({ id, nodes }) =>
+        `${what}: ${id}: ${nodes
+          .map(({ html, any }) => `${html} ${any[0]?.message ?? ''}`)
+          .slice(0, 3)
+          .join(' | ')}`,
+    ),
+    [],
+  );
 }
 
-for (const [theme, viewport] of [['light', desktop], ['dark', desktop], ['light', phone], ['dark', phone]])
-  web(`accessible: ${theme}, ${viewport.width} pixels wide`, { theme, viewport, errors: /Failed to load/ }, async ({ page, ask, answers }) => {
-    await page.locator('.model.ready').waitFor();
-    await accessible(page, 'welcome');
-    await ask('everything');
-    await answers.locator('.fold').click();
-    await answers.locator('.stats').click();
-    await answers.locator('.katex').first().waitFor();
-    await accessible(page, 'answer');
-    await ask('weather');
-    await ask('refuse');
-    await page.getByRole('button', { name: 'Conversation settings' }).click();
-    await page.getByRole('button', { name: 'More settings' }).click();
-    await accessible(page, 'tools, a problem, settings');
-    await page.getByRole('button', { name: 'Close settings' }).click();
-    if (viewport === phone) await page.getByRole('button', { name: 'Conversations' }).click();
-    await accessible(page, 'list');
-    await page.getByRole('button', { name: 'Settings and data' }).click();
-    await accessible(page, 'data');
-    await page.getByRole('button', { name: 'Keyboard shortcuts' }).click();
-    await accessible(page, 'shortcuts');
-  });
+for (const [theme, viewport] of [
+  ['light', desktop],
+  ['dark', desktop],
+  ['light', phone],
+  ['dark', phone],
+])
+  web(
+    `accessible: ${theme}, ${viewport.width} pixels wide`,
+    { theme, viewport, errors: /Failed to load/ },
+    async ({ page, ask, answers }) => {
+      await page.locator('.model.ready').waitFor();
+      await accessible(page, 'welcome');
+      await ask('everything');
+      await answers.locator('.fold').click();
+      await answers.locator('.stats').click();
+      await answers.locator('.katex').first().waitFor();
+      await accessible(page, 'answer');
+      await ask('weather');
+      await ask('refuse');
+      await page.getByRole('button', { name: 'Conversation settings' }).click();
+      await page.getByRole('button', { name: 'More settings' }).click();
+      await accessible(page, 'tools, a problem, settings');
+      await page.getByRole('button', { name: 'Close settings' }).click();
+      if (viewport === phone) await page.getByRole('button', { name: 'Conversations' }).click();
+      await accessible(page, 'list');
+      await page.getByRole('button', { name: 'Settings and data' }).click();
+      await accessible(page, 'data');
+      await page.getByRole('button', { name: 'Keyboard shortcuts' }).click();
+      await accessible(page, 'shortcuts');
+    },
+  );
 
 const ground = page => page.locator('body').evaluate(body => getComputedStyle(body).backgroundColor);
 
@@ -52,10 +70,17 @@ web('dark and light, by the system or by choice', { theme: 'dark' }, async ({ pa
 });
 
 web('a phone', { viewport: phone, touch: true }, async ({ page, mock, answers }) => {
-  const overflow = () => page.evaluate(() => document.documentElement.scrollWidth - innerWidth + document.querySelector('.thread').scrollWidth - document.querySelector('.thread').clientWidth);
+  const overflow = () =>
+    page.evaluate(
+      () =>
+        document.documentElement.scrollWidth -
+        innerWidth +
+        document.querySelector('.thread').scrollWidth -
+        document.querySelector('.thread').clientWidth,
+    );
   assert.equal(await page.locator('.sidebar').isVisible(), false);
   await page.locator('#composer').fill('show me everything');
-  await page.locator('#composer').press('Enter');  // a new line: there is no Shift on a phone
+  await page.locator('#composer').press('Enter'); // a new line: there is no Shift on a phone
   assert.equal(mock.requests.length, 0);
   await page.getByRole('button', { name: 'Send' }).tap();
   await idle(page);
@@ -65,7 +90,10 @@ web('a phone', { viewport: phone, touch: true }, async ({ page, mock, answers })
     const { width, height } = await page.getByRole('button', { name, exact: true }).boundingBox();
     assert.ok(width >= 40 && height >= 40, `${name}: ${width} x ${height}`);
   }
-  assert.ok((await page.locator('#composer').evaluate(field => parseFloat(getComputedStyle(field).fontSize))) >= 16, 'a smaller font makes phones zoom in');
+  assert.ok(
+    (await page.locator('#composer').evaluate(field => parseFloat(getComputedStyle(field).fontSize))) >= 16,
+    'a smaller font makes phones zoom in',
+  );
   await page.getByRole('button', { name: 'Conversations' }).tap();
   await page.locator('.entry').getByRole('button').first().tap();
   await page.locator('.sidebar').waitFor({ state: 'hidden' });
@@ -79,7 +107,8 @@ web('a phone', { viewport: phone, touch: true }, async ({ page, mock, answers })
 
 web('the keyboard alone', {}, async ({ page, mock }) => {
   const press = keys => page.keyboard.press(keys);
-  const focused = () => page.evaluate(() => document.activeElement.getAttribute('aria-label') ?? document.activeElement.textContent);
+  const focused = () =>
+    page.evaluate(() => document.activeElement.getAttribute('aria-label') ?? document.activeElement.textContent);
   const on = wanted => eventually(focused, label => assert.equal(label, wanted));
   await on('Message');
   await page.keyboard.type('one');
@@ -92,7 +121,10 @@ web('the keyboard alone', {}, async ({ page, mock }) => {
   await on('Edit question');
   await page.keyboard.type('!');
   await press('Control+Enter');
-  await eventually(() => mock.requests.at(-1).messages[0].content, text => assert.equal(text, 'one\ntwo!'));
+  await eventually(
+    () => mock.requests.at(-1).messages[0].content,
+    text => assert.equal(text, 'one\ntwo!'),
+  );
   await idle(page);
   await press('Alt+ArrowUp');
   await on('Answer');
@@ -107,7 +139,10 @@ web('the keyboard alone', {}, async ({ page, mock }) => {
   await press('Alt+KeyC');
   await page.getByText('Answer copied.').waitFor();
   await press('Alt+KeyT');
-  await eventually(() => page.locator('.fold').getAttribute('aria-expanded'), value => assert.equal(value, 'true'));
+  await eventually(
+    () => page.locator('.fold').getAttribute('aria-expanded'),
+    value => assert.equal(value, 'true'),
+  );
   await press('Control+b');
   await page.locator('.sidebar').waitFor({ state: 'hidden' });
   await press('Control+k');
@@ -129,6 +164,12 @@ web('the keyboard alone', {}, async ({ page, mock }) => {
     await press('Tab');
     seen.add(await focused());
   }
-  for (const label of ['Add text files', 'Close the list', ' New chat', 'Search conversations', 'Conversation settings'])
+  for (const label of [
+    'Add text files',
+    'Close the list',
+    ' New chat',
+    'Search conversations',
+    'Conversation settings',
+  ])
     assert.ok(seen.has(label), `${label} was not reached: ${[...seen].join(', ')}`);
 });

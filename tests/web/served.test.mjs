@@ -34,7 +34,10 @@ web('stopping reaches the real server', { server: () => endless.url }, async ({ 
   await answers.getByText('it goes, and so on').waitFor();
   await page.getByRole('button', { name: 'Stop' }).click();
   await idle(page);
-  await eventually(() => endless.requests().filter(({ path }) => path === '/v1/chat/completions'), lines => assert.ok(lines.at(-1)?.client_gone, JSON.stringify(lines)));
+  await eventually(
+    () => endless.requests().filter(({ path }) => path === '/v1/chat/completions'),
+    lines => assert.ok(lines.at(-1)?.client_gone, JSON.stringify(lines)),
+  );
   await answers.getByRole('button', { name: 'Answer again' }).click();
   await answers.getByText('it goes, and so on').waitFor();
   await page.keyboard.press('Escape');
@@ -52,13 +55,18 @@ web('a running answer’s thinking is ended', { server: () => thinker.url }, asy
   await idle(page);
 });
 
-web('a refusal of the real server', { server: () => endless.url, errors: /Failed to load resource/ }, async ({ page, ask }) => {
-  await ask('word '.repeat(40_000));
-  assert.match(await page.getByRole('alert').innerText(), /longer than the model’s context[^]*has \d+/);
-});
+web(
+  'a refusal of the real server',
+  { server: () => endless.url, errors: /Failed to load resource/ },
+  async ({ page, ask }) => {
+    await ask('word '.repeat(40_000));
+    assert.match(await page.getByRole('alert').innerText(), /longer than the model’s context[^]*has \d+/);
+  },
+);
 
 test('headers, encodings, caching', async () => {
-  const get = (path, headers = {}, method = 'GET') => fetch(hello.url + path, { method, headers: { 'Accept-Encoding': 'identity', ...headers } });
+  const get = (path, headers = {}, method = 'GET') =>
+    fetch(hello.url + path, { method, headers: { 'Accept-Encoding': 'identity', ...headers } });
   const root = await get('/');
   const html = await root.text();
   assert.equal(root.headers.get('content-type'), 'text/html; charset=utf-8');

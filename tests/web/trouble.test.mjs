@@ -43,7 +43,10 @@ web('a full context can be answered without the oldest turns', failing, async ({
   assert.match(await page.getByRole('alert').innerText(), /4096 tokens, but the messages have 5210/);
   await page.getByRole('button', { name: 'Answer without the oldest turns' }).click();
   await answers.last().getByText('You said: context please').waitFor();
-  assert.deepEqual(mock.requests.at(-1).messages.map(({ content }) => content), ['context please']);
+  assert.deepEqual(
+    mock.requests.at(-1).messages.map(({ content }) => content),
+    ['context please'],
+  );
 });
 
 web('refusals are told in the server’s words', failing, async ({ page, ask }) => {
@@ -63,38 +66,48 @@ web('a connection that is cut keeps what had come, and can go on', failing, asyn
   await page.getByRole('button', { name: 'Go on' }).click();
   await answers.getByText('This answer will be going on.').waitFor();
   await idle(page);
-  assert.deepEqual([mock.requests[1].continue_final_message, mock.requests[1].messages.at(-1).content], [true, 'This answer will be ']);
+  assert.deepEqual(
+    [mock.requests[1].continue_final_message, mock.requests[1].messages.at(-1).content],
+    [true, 'This answer will be '],
+  );
   assert.equal(await page.getByRole('alert').count(), 0);
 });
 
-web('an API key is asked for, and remembered if so wished', { ...failing, mock: { key: 'secret' } }, async ({ page, mock, ask, answers }) => {
-  await page.getByRole('button', { name: 'Enter the API key' }).first().waitFor();
-  await ask('hello');
-  await page.getByRole('alert').getByText('asks for an API key').waitFor();
-  await page.getByRole('alert').getByRole('button', { name: 'Enter the API key' }).click();
-  await page.getByRole('textbox', { name: 'API key' }).fill('secret');
-  await page.getByRole('button', { name: 'Use this key' }).click();
-  await page.locator('.model.ready').waitFor();
-  await page.getByRole('button', { name: 'Try again' }).click();
-  await answers.getByText('You said: hello').waitFor();
-  await page.reload();
-  await page.locator('.model.key').waitFor();
-  await page.getByRole('button', { name: 'Enter the API key' }).first().click();
-  await page.getByRole('textbox', { name: 'API key' }).fill('secret');
-  await page.getByRole('checkbox').check();
-  await page.getByRole('button', { name: 'Use this key' }).click();
-  await page.locator('.model.ready').waitFor();
-  await page.reload();
-  await page.locator('.model.ready').waitFor();
-  assert.equal(await page.evaluate(() => Object.values(localStorage).filter(value => value === 'secret').length), 1);
-  mock.key = '';
-});
+web(
+  'an API key is asked for, and remembered if so wished',
+  { ...failing, mock: { key: 'secret' } },
+  async ({ page, mock, ask, answers }) => {
+    await page.getByRole('button', { name: 'Enter the API key' }).first().waitFor();
+    await ask('hello');
+    await page.getByRole('alert').getByText('asks for an API key').waitFor();
+    await page.getByRole('alert').getByRole('button', { name: 'Enter the API key' }).click();
+    await page.getByRole('textbox', { name: 'API key' }).fill('secret');
+    await page.getByRole('button', { name: 'Use this key' }).click();
+    await page.locator('.model.ready').waitFor();
+    await page.getByRole('button', { name: 'Try again' }).click();
+    await answers.getByText('You said: hello').waitFor();
+    await page.reload();
+    await page.locator('.model.key').waitFor();
+    await page.getByRole('button', { name: 'Enter the API key' }).first().click();
+    await page.getByRole('textbox', { name: 'API key' }).fill('secret');
+    await page.getByRole('checkbox').check();
+    await page.getByRole('button', { name: 'Use this key' }).click();
+    await page.locator('.model.ready').waitFor();
+    await page.reload();
+    await page.locator('.model.ready').waitFor();
+    assert.equal(await page.evaluate(() => Object.values(localStorage).filter(value => value === 'secret').length), 1);
+    mock.key = '';
+  },
+);
 
 web('odd endings are explained', {}, async ({ page, ask, answers }) => {
   await ask('limit');
   assert.match(await answers.innerText(), /stopped at the limit of tokens/);
   await ask('empty');
-  await eventually(() => answers.nth(1).innerText(), text => assert.match(text, /The model thought, but gave no answer\./));
+  await eventually(
+    () => answers.nth(1).innerText(),
+    text => assert.match(text, /The model thought, but gave no answer\./),
+  );
   await page.getByRole('button', { name: 'Change the limit' }).click();
   await page.getByRole('complementary', { name: 'Conversation settings' }).waitFor();
 });

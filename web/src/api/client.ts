@@ -4,8 +4,8 @@ import { events } from './sse';
 import type { ChatRequest, Chunk, Model } from './types';
 
 export interface ServerAddress {
-  base: string;  // '.' for the server of this page, also where a proxy has it below a path of its own
-  key: string;   // '' for none
+  base: string; // '.' for the server of this page, also where a proxy has it below a path of its own
+  key: string; // '' for none
 }
 
 function headers({ key }: ServerAddress, json = false): HeadersInit {
@@ -20,7 +20,8 @@ async function request(server: ServerAddress, path: string, init: RequestInit = 
     if (init.signal?.aborted) throw error;
     throw new ApiError('unreachable', 'The server does not answer.');
   }
-  if (!response.ok) throw errorOf(response.status, await response.text().catch(() => ''), response.headers.get('Retry-After'));
+  if (!response.ok)
+    throw errorOf(response.status, await response.text().catch(() => ''), response.headers.get('Retry-After'));
   return response;
 }
 

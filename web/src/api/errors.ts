@@ -1,23 +1,27 @@
 // What can go wrong between this page and the server, in words for its user.
 
 export type ErrorKind =
-  | 'unreachable'  // no answer at all
-  | 'cut'          // the stream ended before the answer did
-  | 'key'          // an API key is missing or wrong
-  | 'busy'         // too many requests; retryAfter seconds may be told
-  | 'loading'      // the server is not ready yet
-  | 'context'      // the conversation is longer than the model's context
-  | 'request'      // the server refuses what was asked
-  | 'server';      // the server failed
+  | 'unreachable' // no answer at all
+  | 'cut' // the stream ended before the answer did
+  | 'key' // an API key is missing or wrong
+  | 'busy' // too many requests; retryAfter seconds may be told
+  | 'loading' // the server is not ready yet
+  | 'context' // the conversation is longer than the model's context
+  | 'request' // the server refuses what was asked
+  | 'server'; // the server failed
 
 export interface ChatError {
   kind: ErrorKind;
-  message: string;  // the server's own words, or ours where it had none
+  message: string; // the server's own words, or ours where it had none
   retryAfter?: number;
 }
 
 export class ApiError extends Error implements ChatError {
-  constructor(public kind: ErrorKind, message: string, public retryAfter?: number) {
+  constructor(
+    public kind: ErrorKind,
+    message: string,
+    public retryAfter?: number,
+  ) {
     super(message);
   }
 }
@@ -47,7 +51,8 @@ export function errorOf(status: number, body: string, retryAfterHeader: string |
   if (status === 401 || status === 403) return new ApiError('key', message);
   if (status === 429) return new ApiError('busy', message, retryAfter);
   if (status === 503) return new ApiError('loading', message, retryAfter);
-  if (/context_length|context (length|size|window)|context holds|exceed_context/i.test(code + ' ' + message)) return new ApiError('context', message);
+  if (/context_length|context (length|size|window)|context holds|exceed_context/i.test(code + ' ' + message))
+    return new ApiError('context', message);
   return new ApiError(status >= 500 ? 'server' : 'request', message, retryAfter);
 }
 

@@ -27,13 +27,13 @@ export interface AssistantTurn extends Turn {
   reasoning: string;
   toolCalls: ToolCall[];
   status: 'waiting' | 'thinking' | 'answering' | 'done' | 'stopped' | 'failed';
-  finish?: string;  // the server's finish_reason
+  finish?: string; // the server's finish_reason
   error?: ChatError;
   model?: string;
-  thinkMs?: number;  // from the first token of the thinking to its end
-  firstMs?: number;  // until the first token
+  thinkMs?: number; // from the first token of the thinking to its end
+  firstMs?: number; // until the first token
   totalMs?: number;
-  pieces?: number;   // chunks with text so far: about the tokens, until the server tells
+  pieces?: number; // chunks with text so far: about the tokens, until the server tells
   usage?: Usage;
   timings?: Timings;
 }
@@ -49,7 +49,7 @@ export type AnyTurn = UserTurn | AssistantTurn | ToolTurn;
 
 export interface Conversation {
   id: string;
-  title: string;  // the user's; '' for the first question
+  title: string; // the user's; '' for the first question
   created: number;
   updated: number;
   settings: Settings;
@@ -79,7 +79,7 @@ export function shownTurns(conversation: Conversation): AnyTurn[] {
     byParent.set(key, [...(byParent.get(key) ?? []), turn]);
   }
   const path: AnyTurn[] = [];
-  for (let key = ''; ; ) {
+  for (let key = ''; ;) {
     const options = byParent.get(key);
     if (!options?.length) return path;
     const next = options.find(turn => turn.id === conversation.chosen[key]) ?? options[options.length - 1];
@@ -111,7 +111,8 @@ export function withTurn(conversation: Conversation, turn: AnyTurn): Conversatio
 export function withoutTurn(conversation: Conversation, id: string): Conversation {
   const gone = new Set([id]);
   // A child comes after its parent in insertion order.
-  for (const turn of Object.values(conversation.turns)) if (turn.parent !== null && gone.has(turn.parent)) gone.add(turn.id);
+  for (const turn of Object.values(conversation.turns))
+    if (turn.parent !== null && gone.has(turn.parent)) gone.add(turn.id);
   const keep = <T>(record: Record<string, T>, keeps: (key: string, value: T) => boolean) =>
     Object.fromEntries(Object.entries(record).filter(([key, value]) => keeps(key, value)));
   return {
@@ -134,6 +135,7 @@ export function withSibling(conversation: Conversation, id: string, step: number
 export function titleOf(conversation: Conversation): string {
   if (conversation.title) return conversation.title;
   const first = shownTurns(conversation).find(turn => turn.role === 'user');
-  const text = first?.content.trim().replace(/\s+/g, ' ') || (first as UserTurn | undefined)?.attachments?.[0]?.name || '';
+  const text =
+    first?.content.trim().replace(/\s+/g, ' ') || (first as UserTurn | undefined)?.attachments?.[0]?.name || '';
   return text.length > 64 ? text.slice(0, 62).replace(/\s+\S*$/, '') + '…' : text || 'New chat';
 }

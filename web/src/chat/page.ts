@@ -7,10 +7,10 @@ export type DialogName = 'page' | 'shortcuts' | 'key' | null;
 
 interface PageState {
   sidebar: boolean;
-  panel: boolean;  // the settings of the conversation
+  panel: boolean; // the settings of the conversation
   dialog: DialogName;
   theme: Theme;
-  thinkingOpen: boolean;  // thinking is unfolded from the start
+  thinkingOpen: boolean; // thinking is unfolded from the start
 }
 
 export const narrow = (): boolean => matchMedia('(max-width: 52rem)').matches;

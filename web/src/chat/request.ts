@@ -31,8 +31,15 @@ export function shortened(turns: AnyTurn[]): AnyTurn[] {
 }
 
 /** `goesOn`: the last turn, an answer, is to be continued rather than answered. */
-export function chatRequest(turns: AnyTurn[], settings: Settings, model: string | undefined, goesOn = false): ChatRequest {
-  const said = turns.filter(turn => turn.role !== 'assistant' || turn.content || turn.reasoning || turn.toolCalls.length);
+export function chatRequest(
+  turns: AnyTurn[],
+  settings: Settings,
+  model: string | undefined,
+  goesOn = false,
+): ChatRequest {
+  const said = turns.filter(
+    turn => turn.role !== 'assistant' || turn.content || turn.reasoning || turn.toolCalls.length,
+  );
   const request: ChatRequest = { messages: said.map(turn => message(turn, settings)) };
   if (settings.system.trim()) request.messages.unshift({ role: 'system', content: settings.system });
   if (model) request.model = model;
@@ -42,10 +49,16 @@ export function chatRequest(turns: AnyTurn[], settings: Settings, model: string 
   }
   if (goesOn) Object.assign(request, { continue_final_message: true, add_generation_prompt: false });
   if (settings.thinking !== null) request.max_thinking_tokens = settings.thinking;
-  const stop = settings.stop.split('\n').filter(Boolean).map(line => line.replace(/\\n/g, '\n').replace(/\\t/g, '\t'));
+  const stop = settings.stop
+    .split('\n')
+    .filter(Boolean)
+    .map(line => line.replace(/\\n/g, '\n').replace(/\\t/g, '\t'));
   if (stop.length) request.stop = stop;
   if (settings.tools.trim() && !toolsProblem(settings.tools)) request.tools = JSON.parse(settings.tools) as unknown[];
   if (settings.schema.trim() && !schemaProblem(settings.schema))
-    request.response_format = { type: 'json_schema', json_schema: { name: 'answer', schema: JSON.parse(settings.schema) as unknown } };
+    request.response_format = {
+      type: 'json_schema',
+      json_schema: { name: 'answer', schema: JSON.parse(settings.schema) as unknown },
+    };
   return request;
 }

@@ -4,15 +4,15 @@ import { ApiError } from '../api/errors';
 import type { ChatRequest, Chunk, ToolCallDelta } from '../api/types';
 import type { AssistantTurn } from './conversation';
 
-const FRAME_MS = 40;       // how often the page is told of new text
-const MOST_RETRIES = 20;   // of a busy or loading server
-const RETRY_SECONDS = 5;   // where the server does not say
+const FRAME_MS = 40; // how often the page is told of new text
+const MOST_RETRIES = 20; // of a busy or loading server
+const RETRY_SECONDS = 5; // where the server does not say
 
 export interface Run {
   turn: string;
   abort: AbortController;
-  requestId?: string;  // the server's name of the request
-  retryAt?: number;    // while waiting for a busy server: when it is asked again
+  requestId?: string; // the server's name of the request
+  retryAt?: number; // while waiting for a busy server: when it is asked again
   retryReason?: 'busy' | 'loading';
 }
 
@@ -30,7 +30,10 @@ function withCalls(turn: AssistantTurn, deltas: ToolCallDelta[]): AssistantTurn[
     calls[index] = {
       id: id || old.id,
       type: 'function',
-      function: { name: old.function.name + (part?.name ?? ''), arguments: old.function.arguments + (part?.arguments ?? '') },
+      function: {
+        name: old.function.name + (part?.name ?? ''),
+        arguments: old.function.arguments + (part?.arguments ?? ''),
+      },
     };
   }
   return calls;
@@ -78,7 +81,13 @@ function sleep(ms: number, signal: AbortSignal): Promise<void> {
 }
 
 /** Runs to the end of the answer, whatever that end is; never throws. */
-export async function runTurn(server: ServerAddress, request: ChatRequest, first: AssistantTurn, run: Run, tell: RunEvents): Promise<void> {
+export async function runTurn(
+  server: ServerAddress,
+  request: ChatRequest,
+  first: AssistantTurn,
+  run: Run,
+  tell: RunEvents,
+): Promise<void> {
   let turn = first;
   let timer: ReturnType<typeof setTimeout> | undefined;
   const flush = () => {

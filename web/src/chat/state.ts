@@ -5,8 +5,20 @@ import type { Model } from '../api/types';
 import { local, newId } from '../lib/browser';
 import { Store } from '../lib/store';
 import {
-  newConversation, pathTo, running, shownTurns, titleOf, withSibling, withTurn, withoutTurn,
-  type AnyTurn, type AssistantTurn, type Attachment, type Conversation, type ToolTurn, type UserTurn,
+  newConversation,
+  pathTo,
+  running,
+  shownTurns,
+  titleOf,
+  withSibling,
+  withTurn,
+  withoutTurn,
+  type AnyTurn,
+  type AssistantTurn,
+  type Attachment,
+  type Conversation,
+  type ToolTurn,
+  type UserTurn,
 } from './conversation';
 import { chatRequest, shortened } from './request';
 import { runTurn, type Run } from './run';
@@ -26,13 +38,13 @@ export interface Toast {
 
 export interface AppState {
   ready: boolean;
-  conversations: Record<string, Conversation>;  // those that are kept
-  list: ListEntry[];                            // the same, newest first
-  current: Conversation;                        // perhaps a new one that is not kept yet
-  runs: Record<string, Run>;                    // by conversation
-  defaults: Settings;                           // of new conversations
+  conversations: Record<string, Conversation>; // those that are kept
+  list: ListEntry[]; // the same, newest first
+  current: Conversation; // perhaps a new one that is not kept yet
+  runs: Record<string, Run>; // by conversation
+  defaults: Settings; // of new conversations
   models: Model[];
-  model: string;                                // '' for the server's own choice
+  model: string; // '' for the server's own choice
   server: 'asking' | 'ready' | 'loading' | 'key' | 'unreachable';
   apiKey: string;
   canEndThinking: boolean;
@@ -63,7 +75,7 @@ export const app = new Store<AppState>({
   toast: null,
 });
 
-const SAVE_MS = 1000;  // how often a growing answer is written down
+const SAVE_MS = 1000; // how often a growing answer is written down
 
 const server = (): ServerAddress => ({ base: '.', key: app.value.apiKey });
 
@@ -120,7 +132,10 @@ function find(id: string): Conversation | undefined {
 /** A run that ended with its page is a stopped answer. */
 function mended(conversation: Conversation): Conversation {
   const turns = Object.fromEntries(
-    Object.entries(conversation.turns).map(([id, turn]) => [id, running(turn) ? { ...(turn as AssistantTurn), status: 'stopped' as const } : turn]),
+    Object.entries(conversation.turns).map(([id, turn]) => [
+      id,
+      running(turn) ? { ...(turn as AssistantTurn), status: 'stopped' as const } : turn,
+    ]),
   );
   return { ...conversation, settings: { ...plainSettings, ...conversation.settings }, turns };
 }
@@ -177,7 +192,14 @@ export function addConversations(conversations: Conversation[]): void {
 
 function ask(conversation: Conversation, parent: string, history?: AnyTurn[]): void {
   const turn: AssistantTurn = {
-    id: newId(), parent, time: Date.now(), role: 'assistant', content: '', reasoning: '', toolCalls: [], status: 'waiting',
+    id: newId(),
+    parent,
+    time: Date.now(),
+    role: 'assistant',
+    content: '',
+    reasoning: '',
+    toolCalls: [],
+    status: 'waiting',
   };
   run(conversation, turn, history ?? pathTo(conversation, parent));
 }
@@ -196,7 +218,7 @@ function run(conversation: Conversation, turn: AssistantTurn, history: AnyTurn[]
   void runTurn(server(), request, turn, started, {
     turn: grown => {
       const latest = find(id);
-      if (!latest || !(grown.id in latest.turns)) return started.abort.abort();  // deleted meanwhile
+      if (!latest || !(grown.id in latest.turns)) return started.abort.abort(); // deleted meanwhile
       const save = !running(grown) || Date.now() - saved > SAVE_MS;
       if (save) saved = Date.now();
       put(withTurn(latest, grown), save);
@@ -214,7 +236,14 @@ const lastId = (conversation: Conversation): string | null => shownTurns(convers
 export function send(content: string, attachments: Attachment[]): void {
   const { current } = app.value;
   if (current.id in app.value.runs) return;
-  const turn: UserTurn = { id: newId(), parent: lastId(current), time: Date.now(), role: 'user', content, ...(attachments.length && { attachments }) };
+  const turn: UserTurn = {
+    id: newId(),
+    parent: lastId(current),
+    time: Date.now(),
+    role: 'user',
+    content,
+    ...(attachments.length && { attachments }),
+  };
   ask(withTurn(current, turn), turn.id);
 }
 
@@ -244,7 +273,12 @@ export function goOn(id: string): void {
   const { current } = app.value;
   const turn = current.turns[id];
   if (turn?.role !== 'assistant' || !turn.content || current.id in app.value.runs) return;
-  run(current, { ...turn, status: 'answering', error: undefined, finish: undefined, firstMs: undefined, pieces: 0 }, pathTo(current, id), true);
+  run(
+    current,
+    { ...turn, status: 'answering', error: undefined, finish: undefined, firstMs: undefined, pieces: 0 },
+    pathTo(current, id),
+    true,
+  );
 }
 
 /** Changes what the model said; what follows goes on from the changed text. */
@@ -263,7 +297,13 @@ export function answerCalls(id: string, results: string[]): void {
   let parent = id;
   turn.toolCalls.forEach((call, place) => {
     const result: ToolTurn = {
-      id: newId(), parent, time: Date.now(), role: 'tool', callId: call.id, name: call.function.name, content: results[place],
+      id: newId(),
+      parent,
+      time: Date.now(),
+      role: 'tool',
+      callId: call.id,
+      name: call.function.name,
+      content: results[place],
     };
     conversation = withTurn(conversation, result);
     parent = result.id;
@@ -287,7 +327,10 @@ export async function answerNow(): Promise<void> {
     await endThinking(server(), run.requestId);
   } catch (error) {
     // "No request is running": it ended by itself meanwhile.
-    const refused = error instanceof ApiError && (error.kind === 'request' || error.kind === 'server') && !/running/.test(error.message);
+    const refused =
+      error instanceof ApiError &&
+      (error.kind === 'request' || error.kind === 'server') &&
+      !/running/.test(error.message);
     if (refused) {
       app.patch({ canEndThinking: false });
       toast('This server cannot end the thinking of a running answer.');
@@ -344,7 +387,7 @@ export async function askServer(): Promise<void> {
     const list = await models(server());
     app.patch({ models: list, server: 'ready' });
   } catch (error) {
-    if (apiKey !== app.value.apiKey) return;  // asked again meanwhile
+    if (apiKey !== app.value.apiKey) return; // asked again meanwhile
     const kind = error instanceof ApiError ? error.kind : 'unreachable';
     app.patch({ server: kind === 'key' || kind === 'loading' ? kind : 'unreachable' });
     if (kind !== 'key') askTimer = setTimeout(() => void askServer(), document.hidden ? 15_000 : 3000);
@@ -381,7 +424,11 @@ export async function start(): Promise<void> {
     void storage.loadAll().then(all => {
       const conversations = Object.fromEntries(all.map(entry => [entry.id, entry]));
       const { current } = app.value;
-      app.patch({ conversations, list: listOf(conversations), ...(current.id in conversations && { current: conversations[current.id] }) });
+      app.patch({
+        conversations,
+        list: listOf(conversations),
+        ...(current.id in conversations && { current: conversations[current.id] }),
+      });
     });
   });
   let all: Conversation[] = [];

@@ -25,7 +25,10 @@ function open(): Promise<IDBDatabase | null> {
   return opened;
 }
 
-async function work<T>(mode: IDBTransactionMode, use: (store: IDBObjectStore) => IDBRequest<T>): Promise<T | undefined> {
+async function work<T>(
+  mode: IDBTransactionMode,
+  use: (store: IDBObjectStore) => IDBRequest<T>,
+): Promise<T | undefined> {
   const database = await open();
   if (!database) return undefined;
   return new Promise((resolve, reject) => {
@@ -42,7 +45,7 @@ export async function durable(): Promise<boolean> {
 }
 
 export async function loadAll(): Promise<Conversation[]> {
-  return ((await work('readonly', store => store.getAll() as IDBRequest<Conversation[]>)) ?? [...memory.values()]);
+  return (await work('readonly', store => store.getAll() as IDBRequest<Conversation[]>)) ?? [...memory.values()];
 }
 
 export async function load(id: string): Promise<Conversation | undefined> {

@@ -21,36 +21,55 @@ export function toMarkdown(conversation: Conversation): string {
       parts.push(`## ${turn.model ?? 'Assistant'}`);
       if (turn.reasoning) parts.push(`<details><summary>Thinking</summary>\n\n${turn.reasoning.trim()}\n\n</details>`);
       if (turn.content) parts.push(turn.content.trim());
-      for (const call of turn.toolCalls) parts.push('```json\n' + `${call.function.name}(${call.function.arguments})` + '\n```');
+      for (const call of turn.toolCalls)
+        parts.push('```json\n' + `${call.function.name}(${call.function.arguments})` + '\n```');
     }
   }
   return parts.join('\n\n') + '\n';
 }
 
-const isObject = (value: unknown): value is Record<string, unknown> => typeof value === 'object' && value !== null && !Array.isArray(value);
+const isObject = (value: unknown): value is Record<string, unknown> =>
+  typeof value === 'object' && value !== null && !Array.isArray(value);
 
 function readTurn(value: unknown): AnyTurn {
-  if (!isObject(value) || typeof value.id !== 'string' || typeof value.content !== 'string') throw new Error('a turn has no id or no text');
-  const base = { id: value.id, parent: typeof value.parent === 'string' ? value.parent : null, time: Number(value.time) || Date.now(), content: value.content };
+  if (!isObject(value) || typeof value.id !== 'string' || typeof value.content !== 'string')
+    throw new Error('a turn has no id or no text');
+  const base = {
+    id: value.id,
+    parent: typeof value.parent === 'string' ? value.parent : null,
+    time: Number(value.time) || Date.now(),
+    content: value.content,
+  };
   if (value.role === 'user') {
     const files = Array.isArray(value.attachments)
-      ? value.attachments.filter(isObject).map(file => ({ name: String(file.name), text: String(file.text) })) : [];
+      ? value.attachments.filter(isObject).map(file => ({ name: String(file.name), text: String(file.text) }))
+      : [];
     return { ...base, role: 'user', ...(files.length && { attachments: files }) };
   }
-  if (value.role === 'tool') return { ...base, role: 'tool', callId: String(value.callId ?? ''), name: String(value.name ?? '') };
+  if (value.role === 'tool')
+    return { ...base, role: 'tool', callId: String(value.callId ?? ''), name: String(value.name ?? '') };
   if (value.role !== 'assistant') throw new Error(`a turn has the role ${JSON.stringify(value.role)}`);
   const calls = Array.isArray(value.toolCalls) ? value.toolCalls.filter(isObject) : [];
   const number = (key: string) => (typeof value[key] === 'number' ? { [key]: value[key] } : {});
   return {
-    ...base, role: 'assistant', reasoning: String(value.reasoning ?? ''),
+    ...base,
+    role: 'assistant',
+    reasoning: String(value.reasoning ?? ''),
     toolCalls: calls.map(call => {
       const made = isObject(call.function) ? call.function : {};
-      return { id: String(call.id ?? ''), type: 'function' as const, function: { name: String(made.name ?? ''), arguments: String(made.arguments ?? '') } };
+      return {
+        id: String(call.id ?? ''),
+        type: 'function' as const,
+        function: { name: String(made.name ?? ''), arguments: String(made.arguments ?? '') },
+      };
     }),
     status: value.status === 'stopped' ? 'stopped' : 'done',
     ...(typeof value.finish === 'string' && { finish: value.finish }),
     ...(typeof value.model === 'string' && { model: value.model }),
-    ...number('thinkMs'), ...number('firstMs'), ...number('totalMs'), ...number('pieces'),
+    ...number('thinkMs'),
+    ...number('firstMs'),
+    ...number('totalMs'),
+    ...number('pieces'),
     ...(isObject(value.usage) && { usage: value.usage as never }),
     ...(isObject(value.timings) && { timings: value.timings as never }),
   };
@@ -76,9 +95,14 @@ function readConversation(value: unknown): Conversation {
   return {
     id: typeof value.id === 'string' && /^[\w-]{1,64}$/.test(value.id) ? value.id : newId(),
     title: String(value.title ?? ''),
-    created: Number(value.created) || Date.now(), updated: Number(value.updated) || Date.now(),
-    settings, turns,
-    chosen: Object.fromEntries(Object.entries(chosen).filter(([, child]) => typeof child === 'string')) as Record<string, string>,
+    created: Number(value.created) || Date.now(),
+    updated: Number(value.updated) || Date.now(),
+    settings,
+    turns,
+    chosen: Object.fromEntries(Object.entries(chosen).filter(([, child]) => typeof child === 'string')) as Record<
+      string,
+      string
+    >,
   };
 }
 

@@ -2,7 +2,16 @@
 import { useEffect } from 'preact/hooks';
 import { app, dismissToast, newChat, regenerate, stop, toast } from '../chat/state';
 import { shownTurns, type AssistantTurn } from '../chat/conversation';
-import { composerWish, narrow, page, searchWish, setThinkingOpen, showDialog, togglePanel, toggleSidebar } from '../chat/page';
+import {
+  composerWish,
+  narrow,
+  page,
+  searchWish,
+  setThinkingOpen,
+  showDialog,
+  togglePanel,
+  toggleSidebar,
+} from '../chat/page';
 import { copyText } from '../lib/browser';
 import { useStore } from '../lib/store';
 import { IconButton } from '../ui/controls';
@@ -13,7 +22,8 @@ import { Panel } from './Panel';
 import { Sidebar } from './Sidebar';
 import { Thread } from './Thread';
 
-const lastAnswer = () => shownTurns(app.value.current).findLast(turn => turn.role === 'assistant') as AssistantTurn | undefined;
+const lastAnswer = () =>
+  shownTurns(app.value.current).findLast(turn => turn.role === 'assistant') as AssistantTurn | undefined;
 
 function moveFocus(step: number): void {
   const turns = [...document.querySelectorAll<HTMLElement>('article.turn')];
@@ -46,7 +56,11 @@ function onKeyDown(event: KeyboardEvent): void {
       if (event.key === 'ArrowUp') return () => moveFocus(-1);
       if (event.key === 'ArrowDown') return () => moveFocus(1);
       const last = lastAnswer();
-      if (event.code === 'KeyC' && last) return () => void copyText(last.content).then(done => toast(done ? 'Answer copied.' : 'The browser does not allow copying.'));
+      if (event.code === 'KeyC' && last)
+        return () =>
+          void copyText(last.content).then(done =>
+            toast(done ? 'Answer copied.' : 'The browser does not allow copying.'),
+          );
       if (event.code === 'KeyR' && last) return () => regenerate(last.id);
       if (event.code === 'KeyT') return () => setThinkingOpen(!page.value.thinkingOpen);
     }
@@ -69,7 +83,11 @@ function ToastView() {
       {shown && (
         <div class="toast">
           <span>{shown.text}</span>
-          {shown.action && <button type="button" onClick={() => (shown.action?.run(), dismissToast())}>{shown.action.label}</button>}
+          {shown.action && (
+            <button type="button" onClick={() => (shown.action?.run(), dismissToast())}>
+              {shown.action.label}
+            </button>
+          )}
           <IconButton icon="close" label="Dismiss" onClick={dismissToast} />
         </div>
       )}
@@ -86,7 +104,9 @@ export function App() {
   }, []);
   return (
     <div class={`app ${sidebar ? 'with-sidebar' : ''} ${panel ? 'with-panel' : ''}`}>
-      <a class="skip" href="#composer" onClick={event => (event.preventDefault(), (composerWish.value = {}))}>To the message</a>
+      <a class="skip" href="#composer" onClick={event => (event.preventDefault(), (composerWish.value = {}))}>
+        To the message
+      </a>
       <Sidebar />
       <div class="scrim" onClick={() => (toggleSidebar(false), togglePanel(false))} />
       <main class="main">

@@ -14,17 +14,24 @@ const LARGEST_FILE = 8 << 20;
 
 function ThinkingChoice() {
   const thinking = useStore(app, state => state.current.settings.thinking);
-  const options = thinking === null || budgets.includes(thinking) ? budgets : [...budgets, thinking].sort((a, b) => a - b);
+  const options =
+    thinking === null || budgets.includes(thinking) ? budgets : [...budgets, thinking].sort((a, b) => a - b);
   return (
     <label class={`chip ${thinking === null ? '' : 'set'}`} title="How long the model may think, in tokens">
       <Icon name="bulb" />
       <span class="visually-hidden">Thinking</span>
       <select
         value={thinking ?? ''}
-        onChange={event => changeSettings({ thinking: event.currentTarget.value === '' ? null : Number(event.currentTarget.value) })}
+        onChange={event =>
+          changeSettings({ thinking: event.currentTarget.value === '' ? null : Number(event.currentTarget.value) })
+        }
       >
         <option value="">Thinks freely</option>
-        {options.map(tokens => <option key={tokens} value={tokens}>{tokens === 0 ? 'No thinking' : `Thinks up to ${budget(tokens)}`}</option>)}
+        {options.map(tokens => (
+          <option key={tokens} value={tokens}>
+            {tokens === 0 ? 'No thinking' : `Thinks up to ${budget(tokens)}`}
+          </option>
+        ))}
       </select>
     </label>
   );
@@ -34,7 +41,8 @@ function ThinkingChoice() {
 function ContextMeter() {
   const context = useStore(app, currentContext);
   const used = useStore(app, state => {
-    for (const turn of shownTurns(state.current).reverse()) if (turn.role === 'assistant' && turn.usage) return turn.usage.total_tokens;
+    for (const turn of shownTurns(state.current).reverse())
+      if (turn.role === 'assistant' && turn.usage) return turn.usage.total_tokens;
     return 0;
   });
   if (!context || !used) return null;
@@ -139,13 +147,21 @@ export function Composer() {
   };
 
   return (
-    <form class={`composer ${over ? 'over' : ''}`} aria-label="New message" onSubmit={event => (event.preventDefault(), submit())}>
+    <form
+      class={`composer ${over ? 'over' : ''}`}
+      aria-label="New message"
+      onSubmit={event => (event.preventDefault(), submit())}
+    >
       {files.length > 0 && (
         <ul class="files" aria-label="Files to send">
           {files.map((file, place) => (
             <li key={place}>
               <Icon name="file" /> {file.name} <small>{shortCount(file.text.length)} characters</small>
-              <IconButton icon="close" label={`Remove ${file.name}`} onClick={() => setFiles(files.filter((_, at) => at !== place))} />
+              <IconButton
+                icon="close"
+                label={`Remove ${file.name}`}
+                onClick={() => setFiles(files.filter((_, at) => at !== place))}
+              />
             </li>
           ))}
         </ul>
@@ -163,16 +179,44 @@ export function Composer() {
         onPaste={onPaste}
       />
       <div class="row">
-        <IconButton icon="clip" label="Add text files" onClick={() => void pickFiles('', true).then(readFiles).then(read => setFiles([...files, ...read]))} />
+        <IconButton
+          icon="clip"
+          label="Add text files"
+          onClick={() =>
+            void pickFiles('', true)
+              .then(readFiles)
+              .then(read => setFiles([...files, ...read]))
+          }
+        />
         <ThinkingChoice />
-        {hasTools && <span class="chip set" title="The model may call your tools"><Icon name="tool" /> Tools</span>}
+        {hasTools && (
+          <span class="chip set" title="The model may call your tools">
+            <Icon name="tool" /> Tools
+          </span>
+        )}
         <span class="gap" />
         <ContextMeter />
         {/* It stands where Send stood: the second half of a double click does not stop. */}
         {busy ? (
-          <button type="button" class="send" aria-label="Stop" title="Stop (Escape)" onClick={event => event.detail < 2 && stop()}><Icon name="stop" /></button>
+          <button
+            type="button"
+            class="send"
+            aria-label="Stop"
+            title="Stop (Escape)"
+            onClick={event => event.detail < 2 && stop()}
+          >
+            <Icon name="stop" />
+          </button>
         ) : (
-          <button type="submit" class="send" aria-label="Send" title="Send (Enter)" disabled={!text.trim() && !files.length}><Icon name="send" /></button>
+          <button
+            type="submit"
+            class="send"
+            aria-label="Send"
+            title="Send (Enter)"
+            disabled={!text.trim() && !files.length}
+          >
+            <Icon name="send" />
+          </button>
         )}
       </div>
     </form>

@@ -29,7 +29,12 @@ function PageDialog() {
   const [sure, setSure] = useState(false);
   const [bytes, setBytes] = useState<number>();
   useEffect(() => void navigator.storage?.estimate?.().then(({ usage }) => setBytes(usage)), [kept]);
-  const exportAll = () => download(`minimax-${new Date().toISOString().slice(0, 10)}.json`, 'application/json', toJson(Object.values(app.value.conversations)));
+  const exportAll = () =>
+    download(
+      `minimax-${new Date().toISOString().slice(0, 10)}.json`,
+      'application/json',
+      toJson(Object.values(app.value.conversations)),
+    );
   return (
     <Dialog title="Settings and data" onClose={close}>
       <fieldset class="choices">
@@ -42,27 +47,52 @@ function PageDialog() {
         ))}
       </fieldset>
       <label class="check">
-        <input type="checkbox" checked={thinkingOpen} onChange={event => setThinkingOpen(event.currentTarget.checked)} />
+        <input
+          type="checkbox"
+          checked={thinkingOpen}
+          onChange={event => setThinkingOpen(event.currentTarget.checked)}
+        />
         <span>Show thinking unfolded</span>
       </label>
       <h3>Data</h3>
       <p class="hint">
-        {kept ? `${plural(kept, 'conversation')} kept in this browser${bytes ? `, ${(bytes / 1e6).toFixed(1)} MB` : ''}. ` : 'Nothing is kept yet. '}
+        {kept
+          ? `${plural(kept, 'conversation')} kept in this browser${bytes ? `, ${(bytes / 1e6).toFixed(1)} MB` : ''}. `
+          : 'Nothing is kept yet. '}
         The server stores none of it.
       </p>
       <div class="actions">
-        <button type="button" onClick={exportAll} disabled={!kept}>Export all</button>
-        <button type="button" onClick={() => void importFiles()}>Import…</button>
-        {sure
-          ? <button type="button" class="danger" onClick={() => void deleteEverything().then(() => setSure(false))}>Delete {plural(kept, 'conversation')} for good</button>
-          : <button type="button" onClick={() => setSure(true)} disabled={!kept}>Delete all…</button>}
+        <button type="button" onClick={exportAll} disabled={!kept}>
+          Export all
+        </button>
+        <button type="button" onClick={() => void importFiles()}>
+          Import…
+        </button>
+        {sure ? (
+          <button type="button" class="danger" onClick={() => void deleteEverything().then(() => setSure(false))}>
+            Delete {plural(kept, 'conversation')} for good
+          </button>
+        ) : (
+          <button type="button" onClick={() => setSure(true)} disabled={!kept}>
+            Delete all…
+          </button>
+        )}
       </div>
       <h3>Server</h3>
       <div class="actions">
-        <button type="button" onClick={() => showDialog('key')}>{hasKey ? 'Change the API key' : 'Enter an API key'}</button>
-        <button type="button" onClick={() => showDialog('shortcuts')}>Keyboard shortcuts</button>
+        <button type="button" onClick={() => showDialog('key')}>
+          {hasKey ? 'Change the API key' : 'Enter an API key'}
+        </button>
+        <button type="button" onClick={() => showDialog('shortcuts')}>
+          Keyboard shortcuts
+        </button>
       </div>
-      <p class="hint"><a href="licenses.txt" target="_blank" rel="noopener">Licenses</a> of the libraries in this page</p>
+      <p class="hint">
+        <a href="licenses.txt" target="_blank" rel="noopener">
+          Licenses
+        </a>{' '}
+        of the libraries in this page
+      </p>
     </Dialog>
   );
 }
@@ -79,13 +109,25 @@ function KeyDialog() {
     <Dialog title="API key" onClose={close}>
       <form onSubmit={submit}>
         <p class="hint">Sent with every request to this server, and to no other.</p>
-        <input class="wide" type="password" autocomplete="off" autofocus aria-label="API key" value={key} onInput={event => setKey(event.currentTarget.value)} />
+        <input
+          class="wide"
+          type="password"
+          autocomplete="off"
+          autofocus
+          aria-label="API key"
+          value={key}
+          onInput={event => setKey(event.currentTarget.value)}
+        />
         <label class="check">
           <input type="checkbox" checked={remember} onChange={event => setRemember(event.currentTarget.checked)} />
-          <span>Remember it in this browser<small>Only on a device of your own.</small></span>
+          <span>
+            Remember it in this browser<small>Only on a device of your own.</small>
+          </span>
         </label>
         <div class="actions">
-          <button type="submit" class="primary">{key.trim() ? 'Use this key' : 'Use no key'}</button>
+          <button type="submit" class="primary">
+            {key.trim() ? 'Use this key' : 'Use no key'}
+          </button>
         </div>
       </form>
     </Dialog>
@@ -118,7 +160,14 @@ function Shortcuts() {
       <table class="shortcuts">
         <tbody>
           {shortcuts.map(([keys, text]) => (
-            <tr key={text}><th scope="row">{text}</th><td>{keys.map(key => <kbd key={key}>{key}</kbd>)}</td></tr>
+            <tr key={text}>
+              <th scope="row">{text}</th>
+              <td>
+                {keys.map(key => (
+                  <kbd key={key}>{key}</kbd>
+                ))}
+              </td>
+            </tr>
           ))}
         </tbody>
       </table>

@@ -24,19 +24,43 @@ export function Header() {
   const changed = useStore(app, state => changedSettings(state.current.settings));
   return (
     <header class="top">
-      {!sidebar && <IconButton icon="sidebar" label="Conversations" title="Conversations (Ctrl+B)" aria-expanded={false} aria-controls="sidebar" onClick={() => toggleSidebar(true)} />}
+      {!sidebar && (
+        <IconButton
+          icon="sidebar"
+          label="Conversations"
+          title="Conversations (Ctrl+B)"
+          aria-expanded={false}
+          aria-controls="sidebar"
+          onClick={() => toggleSidebar(true)}
+        />
+      )}
       {!sidebar && <IconButton icon="plus" label="New chat" onClick={newChat} />}
       <div class="heading">
         <h1 title={title}>{title}</h1>
         <span class={`model ${server}`}>
           <i class="dot" role="img" aria-label={states[server]} title={states[server]} />
-          {server === 'key' ? <button type="button" class="link" onClick={() => showDialog('key')}>Enter the API key</button>
-            : server !== 'ready' ? <span role="status">{states[server]}</span>
-            : models.length > 1 ? (
-              <select aria-label="Model" value={model} onChange={event => chooseModel(event.currentTarget.value)} onFocus={() => void askServer()}>
-                {models.map(({ id }) => <option key={id} value={id}>{id}</option>)}
-              </select>
-            ) : <span title={model}>{model}</span>}
+          {server === 'key' ? (
+            <button type="button" class="link" onClick={() => showDialog('key')}>
+              Enter the API key
+            </button>
+          ) : server !== 'ready' ? (
+            <span role="status">{states[server]}</span>
+          ) : models.length > 1 ? (
+            <select
+              aria-label="Model"
+              value={model}
+              onChange={event => chooseModel(event.currentTarget.value)}
+              onFocus={() => void askServer()}
+            >
+              {models.map(({ id }) => (
+                <option key={id} value={id}>
+                  {id}
+                </option>
+              ))}
+            </select>
+          ) : (
+            <span title={model}>{model}</span>
+          )}
         </span>
       </div>
       <IconButton

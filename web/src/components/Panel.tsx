@@ -15,38 +15,104 @@ function NumberField({ setting }: { setting: NumberSetting }) {
   const id = useId();
   const set = (text: string) => {
     const number = Number(text);
-    changeSettings({ [key]: text.trim() === '' || !Number.isFinite(number) ? null : Math.min(Math.max(number, min), max) });
+    changeSettings({
+      [key]: text.trim() === '' || !Number.isFinite(number) ? null : Math.min(Math.max(number, min), max),
+    });
   };
   return (
     <div class={`field ${value === null ? 'unset' : ''}`}>
       <div class="field-line">
         <label for={id}>{label}</label>
-        <input id={id} type="number" inputMode="decimal" min={min} max={max} step={step} placeholder="server’s" value={value ?? ''} aria-describedby={`${id}-hint`} onChange={event => set(event.currentTarget.value)} />
-        {value !== null && <IconButton icon="close" label={`${label}: leave to the server`} title="Leave to the server" onClick={() => set('')} />}
+        <input
+          id={id}
+          type="number"
+          inputMode="decimal"
+          min={min}
+          max={max}
+          step={step}
+          placeholder="server’s"
+          value={value ?? ''}
+          aria-describedby={`${id}-hint`}
+          onChange={event => set(event.currentTarget.value)}
+        />
+        {value !== null && (
+          <IconButton
+            icon="close"
+            label={`${label}: leave to the server`}
+            title="Leave to the server"
+            onClick={() => set('')}
+          />
+        )}
       </div>
-      {slider && <input type="range" aria-label={`${label}, slider`} min={min} max={max} step={step} value={value ?? start} onInput={event => set(event.currentTarget.value)} />}
-      <p class="hint" id={`${id}-hint`}>{hint}</p>
+      {slider && (
+        <input
+          type="range"
+          aria-label={`${label}, slider`}
+          min={min}
+          max={max}
+          step={step}
+          value={value ?? start}
+          onInput={event => set(event.currentTarget.value)}
+        />
+      )}
+      <p class="hint" id={`${id}-hint`}>
+        {hint}
+      </p>
     </div>
   );
 }
 
-function TextField({ label, hint, problem = '', code = false, ...field }: {
-  label: string; hint: string; problem?: string; code?: boolean; value: string; placeholder?: string; onValue: (text: string) => void;
+function TextField({
+  label,
+  hint,
+  problem = '',
+  code = false,
+  ...field
+}: {
+  label: string;
+  hint: string;
+  problem?: string;
+  code?: boolean;
+  value: string;
+  placeholder?: string;
+  onValue: (text: string) => void;
 }) {
   const id = useId();
   return (
     <div class="field">
       <label for={id}>{label}</label>
       <GrowingText
-        id={id} class={code ? 'code' : ''} value={field.value} placeholder={field.placeholder} spellcheck={!code} dir={code ? 'ltr' : 'auto'}
-        aria-describedby={`${id}-hint`} aria-invalid={problem !== ''} onInput={event => field.onValue(event.currentTarget.value)}
+        id={id}
+        class={code ? 'code' : ''}
+        value={field.value}
+        placeholder={field.placeholder}
+        spellcheck={!code}
+        dir={code ? 'ltr' : 'auto'}
+        aria-describedby={`${id}-hint`}
+        aria-invalid={problem !== ''}
+        onInput={event => field.onValue(event.currentTarget.value)}
       />
-      <p class={problem ? 'hint bad' : 'hint'} id={`${id}-hint`}>{problem || hint}</p>
+      <p class={problem ? 'hint bad' : 'hint'} id={`${id}-hint`}>
+        {problem || hint}
+      </p>
     </div>
   );
 }
 
-const exampleTool = JSON.stringify([{ type: 'function', function: { name: 'weather', description: 'The weather of a place.', parameters: { type: 'object', properties: { place: { type: 'string' } }, required: ['place'] } } }], null, 2);
+const exampleTool = JSON.stringify(
+  [
+    {
+      type: 'function',
+      function: {
+        name: 'weather',
+        description: 'The weather of a place.',
+        parameters: { type: 'object', properties: { place: { type: 'string' } }, required: ['place'] },
+      },
+    },
+  ],
+  null,
+  2,
+);
 
 export function Panel() {
   const open = useStore(page, state => state.panel);
@@ -63,42 +129,114 @@ export function Panel() {
         <IconButton icon="close" label="Close settings" onClick={() => togglePanel(false)} />
       </header>
       <div class="panel-body">
-        <TextField label="System prompt" hint="What the model is told before the conversation." value={settings.system} onValue={system => changeSettings({ system })} />
+        <TextField
+          label="System prompt"
+          hint="What the model is told before the conversation."
+          value={settings.system}
+          onValue={system => changeSettings({ system })}
+        />
         <div class="field">
           <div class="field-line">
             <label for="thinking-limit">Thinking limit</label>
             <input
-              id="thinking-limit" type="number" min={0} step={1} placeholder="none" value={settings.thinking ?? ''} aria-describedby="thinking-hint"
-              onChange={event => changeSettings({ thinking: event.currentTarget.value === '' ? null : Math.max(0, Math.floor(Number(event.currentTarget.value))) })}
+              id="thinking-limit"
+              type="number"
+              min={0}
+              step={1}
+              placeholder="none"
+              value={settings.thinking ?? ''}
+              aria-describedby="thinking-hint"
+              onChange={event =>
+                changeSettings({
+                  thinking:
+                    event.currentTarget.value === ''
+                      ? null
+                      : Math.max(0, Math.floor(Number(event.currentTarget.value))),
+                })
+              }
             />
           </div>
-          <p class="hint" id="thinking-hint">Tokens. At the limit the thinking is closed and the answer follows; 0 is no thinking.</p>
+          <p class="hint" id="thinking-hint">
+            Tokens. At the limit the thinking is closed and the answer follows; 0 is no thinking.
+          </p>
         </div>
-        {basic.map(setting => <NumberField key={setting.key} setting={setting} />)}
-        <button type="button" class="more" aria-expanded={advanced} onClick={() => setAdvanced(!advanced)}>{advanced ? 'Fewer settings' : 'More settings'}</button>
+        {basic.map(setting => (
+          <NumberField key={setting.key} setting={setting} />
+        ))}
+        <button type="button" class="more" aria-expanded={advanced} onClick={() => setAdvanced(!advanced)}>
+          {advanced ? 'Fewer settings' : 'More settings'}
+        </button>
         {advanced && (
           <>
-            {more.map(setting => <NumberField key={setting.key} setting={setting} />)}
-            <TextField label="Stop at" hint="One text a line; \n is a line end. The answer ends before it." code value={settings.stop} onValue={stop => changeSettings({ stop })} />
+            {more.map(setting => (
+              <NumberField key={setting.key} setting={setting} />
+            ))}
             <TextField
-              label="Tools" code value={settings.tools} problem={toolsProblem(settings.tools)} placeholder={exampleTool}
-              hint="OpenAI’s form, a JSON list. You are asked for the result of each call." onValue={tools => changeSettings({ tools })}
+              label="Stop at"
+              hint="One text a line; \n is a line end. The answer ends before it."
+              code
+              value={settings.stop}
+              onValue={stop => changeSettings({ stop })}
             />
-            <TextField label="Answer’s JSON schema" hint="The answer follows it exactly; thinking stays free." code value={settings.schema} problem={schemaProblem(settings.schema)} onValue={schema => changeSettings({ schema })} />
+            <TextField
+              label="Tools"
+              code
+              value={settings.tools}
+              problem={toolsProblem(settings.tools)}
+              placeholder={exampleTool}
+              hint="OpenAI’s form, a JSON list. You are asked for the result of each call."
+              onValue={tools => changeSettings({ tools })}
+            />
+            <TextField
+              label="Answer’s JSON schema"
+              hint="The answer follows it exactly; thinking stays free."
+              code
+              value={settings.schema}
+              problem={schemaProblem(settings.schema)}
+              onValue={schema => changeSettings({ schema })}
+            />
             <label class="check">
-              <input type="checkbox" checked={settings.sendThinking} onChange={event => changeSettings({ sendThinking: event.currentTarget.checked })} />
-              <span>Send earlier thinking along<small>Whether the model then sees it is up to the server (--keep-reasoning).</small></span>
+              <input
+                type="checkbox"
+                checked={settings.sendThinking}
+                onChange={event => changeSettings({ sendThinking: event.currentTarget.checked })}
+              />
+              <span>
+                Send earlier thinking along
+                <small>Whether the model then sees it is up to the server (--keep-reasoning).</small>
+              </span>
             </label>
           </>
         )}
         <div class="actions">
-          <button type="button" onClick={() => (keepAsDefaults(settings), toast('New conversations begin with these settings.'))}>Keep for new chats</button>
-          <button type="button" onClick={() => changeSettings(plainSettings)}>Reset</button>
+          <button
+            type="button"
+            onClick={() => (keepAsDefaults(settings), toast('New conversations begin with these settings.'))}
+          >
+            Keep for new chats
+          </button>
+          <button type="button" onClick={() => changeSettings(plainSettings)}>
+            Reset
+          </button>
         </div>
         {kept && (
           <div class="actions">
-            <button type="button" onClick={() => download(`${fileName(titleOf(conversation))}.md`, 'text/markdown', toMarkdown(conversation))}>Save as Markdown</button>
-            <button type="button" onClick={() => download(`${fileName(titleOf(conversation))}.json`, 'application/json', toJson([conversation]))}>Export</button>
+            <button
+              type="button"
+              onClick={() =>
+                download(`${fileName(titleOf(conversation))}.md`, 'text/markdown', toMarkdown(conversation))
+              }
+            >
+              Save as Markdown
+            </button>
+            <button
+              type="button"
+              onClick={() =>
+                download(`${fileName(titleOf(conversation))}.json`, 'application/json', toJson([conversation]))
+              }
+            >
+              Export
+            </button>
           </div>
         )}
       </div>

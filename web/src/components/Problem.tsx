@@ -17,7 +17,8 @@ const titles: Record<ChatError['kind'], string> = {
 };
 
 const advice: Partial<Record<ChatError['kind'], string>> = {
-  unreachable: 'It may have been stopped, or this device has lost its network. Your conversation is kept in this browser.',
+  unreachable:
+    'It may have been stopped, or this device has lost its network. Your conversation is kept in this browser.',
   cut: 'What had come so far is kept.',
   busy: 'Many requests are waiting. It was asked again several times.',
 };
@@ -29,21 +30,36 @@ export function Problem({ turn }: { turn: AssistantTurn }) {
       <Icon name="alert" />
       <div>
         <strong>{titles[error.kind]}</strong>
-        <p>
-          {advice[error.kind]
-            ?? (error.kind === 'key' ? 'Enter it once, then try again.' : error.message)}
-        </p>
+        <p>{advice[error.kind] ?? (error.kind === 'key' ? 'Enter it once, then try again.' : error.message)}</p>
         <div class="actions">
-          {error.kind === 'key' && <button type="button" class="primary" onClick={() => showDialog('key')}>Enter the API key</button>}
+          {error.kind === 'key' && (
+            <button type="button" class="primary" onClick={() => showDialog('key')}>
+              Enter the API key
+            </button>
+          )}
           {error.kind === 'context' && (
             <>
-              <button type="button" class="primary" onClick={() => regenerate(turn.id, true)}>Answer without the oldest turns</button>
-              <button type="button" onClick={newChat}>New chat</button>
+              <button type="button" class="primary" onClick={() => regenerate(turn.id, true)}>
+                Answer without the oldest turns
+              </button>
+              <button type="button" onClick={newChat}>
+                New chat
+              </button>
             </>
           )}
-          {error.kind === 'request' && <button type="button" onClick={() => togglePanel(true)}>Look at the settings</button>}
-          {error.kind === 'cut' && turn.content && <button type="button" class="primary" onClick={() => goOn(turn.id)}>Go on</button>}
-          <button type="button" onClick={() => regenerate(turn.id)}>Try again</button>
+          {error.kind === 'request' && (
+            <button type="button" onClick={() => togglePanel(true)}>
+              Look at the settings
+            </button>
+          )}
+          {error.kind === 'cut' && turn.content && (
+            <button type="button" class="primary" onClick={() => goOn(turn.id)}>
+              Go on
+            </button>
+          )}
+          <button type="button" onClick={() => regenerate(turn.id)}>
+            Try again
+          </button>
         </div>
       </div>
     </div>
@@ -63,7 +79,11 @@ const ends: Record<string, string> = {
 
 /** Why a complete answer ended, where that is worth a line. */
 export function Ending({ turn, last }: { turn: AssistantTurn; last: boolean }) {
-  const more = last && turn.content && !turn.toolCalls.length && <button type="button" class="link" onClick={() => goOn(turn.id)}>Go on</button>;
+  const more = last && turn.content && !turn.toolCalls.length && (
+    <button type="button" class="link" onClick={() => goOn(turn.id)}>
+      Go on
+    </button>
+  );
   if (turn.status === 'stopped') return <p class="ending">Stopped. {more}</p>;
   if (turn.status !== 'done') return null;
   if (turn.finish && ends[turn.finish])
@@ -71,8 +91,16 @@ export function Ending({ turn, last }: { turn: AssistantTurn; last: boolean }) {
       <p class="ending">
         {ends[turn.finish]}
         {more}
-        {turn.finish === 'length' && <button type="button" class="link" onClick={() => togglePanel(true)}>Change the limit</button>}
+        {turn.finish === 'length' && (
+          <button type="button" class="link" onClick={() => togglePanel(true)}>
+            Change the limit
+          </button>
+        )}
       </p>
     );
-  return turn.content || turn.toolCalls.length ? null : <p class="ending">{turn.reasoning ? 'The model thought, but gave no answer.' : 'The model gave an empty answer.'}</p>;
+  return turn.content || turn.toolCalls.length ? null : (
+    <p class="ending">
+      {turn.reasoning ? 'The model thought, but gave no answer.' : 'The model gave an empty answer.'}
+    </p>
+  );
 }

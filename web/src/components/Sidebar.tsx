@@ -47,7 +47,12 @@ function Entry({ entry, current, busy }: { entry: ListEntry; current: boolean; b
         {busy && <i class="pulse" role="img" aria-label="Answering" />}
       </button>
       <IconButton icon="edit" label={`Rename “${entry.title}”`} title="Rename" onClick={() => setTitle(entry.title)} />
-      <IconButton icon="trash" label={`Delete “${entry.title}”`} title="Delete" onClick={() => deleteConversation(entry.id)} />
+      <IconButton
+        icon="trash"
+        label={`Delete “${entry.title}”`}
+        title="Delete"
+        onClick={() => deleteConversation(entry.id)}
+      />
     </li>
   );
 }
@@ -58,7 +63,9 @@ const themeIcon: Record<Theme, IconName> = { system: 'half', light: 'sun', dark:
 /** Whether a conversation speaks of it, in its title or any of its turns. */
 function holds(entry: ListEntry, words: string[]): boolean {
   const conversation = app.value.conversations[entry.id];
-  const text = [entry.title, ...Object.values(conversation?.turns ?? {}).map(turn => turn.content)].join('\n').toLowerCase();
+  const text = [entry.title, ...Object.values(conversation?.turns ?? {}).map(turn => turn.content)]
+    .join('\n')
+    .toLowerCase();
   return words.every(word => text.includes(word));
 }
 
@@ -92,24 +99,48 @@ export function Sidebar() {
         <a class="brand" href="." onClick={event => (event.preventDefault(), newChat())}>
           <img src="favicon.svg" alt="" width="24" height="24" /> MiniMax
         </a>
-        <IconButton icon="sidebar" label="Close the list" title="Close the list (Ctrl+B)" onClick={() => toggleSidebar(false)} />
+        <IconButton
+          icon="sidebar"
+          label="Close the list"
+          title="Close the list (Ctrl+B)"
+          onClick={() => toggleSidebar(false)}
+        />
       </div>
-      <button type="button" class="new" onClick={() => (newChat(), narrow() && toggleSidebar(false))}><Icon name="plus" /> New chat</button>
+      <button type="button" class="new" onClick={() => (newChat(), narrow() && toggleSidebar(false))}>
+        <Icon name="plus" /> New chat
+      </button>
       <label class="search">
         <Icon name="search" />
-        <input type="search" ref={searchField} aria-label="Search conversations" placeholder="Search" value={search} onInput={event => setSearch(event.currentTarget.value)} />
+        <input
+          type="search"
+          ref={searchField}
+          aria-label="Search conversations"
+          placeholder="Search"
+          value={search}
+          onInput={event => setSearch(event.currentTarget.value)}
+        />
       </label>
       <div class="entries" tabIndex={-1}>
         {groups.map(([name, entries]) => (
           <section key={name} aria-label={name}>
             <h2>{name}</h2>
-            <ul>{entries.map(entry => <Entry key={entry.id} entry={entry} current={entry.id === current} busy={entry.id in runs} />)}</ul>
+            <ul>
+              {entries.map(entry => (
+                <Entry key={entry.id} entry={entry} current={entry.id === current} busy={entry.id in runs} />
+              ))}
+            </ul>
           </section>
         ))}
-        {!found.length && <p class="none">{words.length ? 'Nothing found.' : 'Your conversations will be listed here. They stay in this browser.'}</p>}
+        {!found.length && (
+          <p class="none">
+            {words.length ? 'Nothing found.' : 'Your conversations will be listed here. They stay in this browser.'}
+          </p>
+        )}
       </div>
       <div class="sidebar-end">
-        <button type="button" class="plain-button" onClick={() => showDialog('page')}><Icon name="gear" /> Settings and data</button>
+        <button type="button" class="plain-button" onClick={() => showDialog('page')}>
+          <Icon name="gear" /> Settings and data
+        </button>
         <IconButton icon={themeIcon[theme]} label={`Theme: ${theme}`} onClick={() => setTheme(nextTheme[theme])} />
       </div>
     </nav>

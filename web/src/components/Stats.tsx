@@ -17,7 +17,11 @@ export function Stats({ turn, now }: { turn: AssistantTurn; now: number }) {
   if (running(turn)) {
     const ms = now - turn.time - (turn.firstMs ?? 0);
     if (!turn.pieces || ms < 300) return null;
-    return <span class="stats">{plural(turn.pieces, 'token')} · {rate((turn.pieces * 1000) / ms)}</span>;
+    return (
+      <span class="stats">
+        {plural(turn.pieces, 'token')} · {rate((turn.pieces * 1000) / ms)}
+      </span>
+    );
   }
   const tokens = turn.usage?.completion_tokens ?? turn.pieces;
   if (!tokens) return null;
@@ -25,12 +29,16 @@ export function Stats({ turn, now }: { turn: AssistantTurn; now: number }) {
   const { usage, timings } = turn;
   const cached = usage?.prompt_tokens_details?.cached_tokens ?? timings?.cache_n;
   const reasoning = usage?.completion_tokens_details?.reasoning_tokens;
-  const promptSpeed = timings?.prompt_n && timings.prompt_ms ? (timings.prompt_n * 1000) / timings.prompt_ms : undefined;
+  const promptSpeed =
+    timings?.prompt_n && timings.prompt_ms ? (timings.prompt_n * 1000) / timings.prompt_ms : undefined;
   const rows: [string, string | undefined][] = [
     ['Model', turn.model],
     ['Prompt', usage && `${plural(usage.prompt_tokens, 'token')}${cached ? `, ${count(cached)} of them cached` : ''}`],
     ['Prompt read at', promptSpeed && rate(promptSpeed)],
-    ['Thinking', reasoning ? `${plural(reasoning, 'token')}${turn.thinkMs ? ` in ${duration(turn.thinkMs)}` : ''}` : undefined],
+    [
+      'Thinking',
+      reasoning ? `${plural(reasoning, 'token')}${turn.thinkMs ? ` in ${duration(turn.thinkMs)}` : ''}` : undefined,
+    ],
     ['Answer', usage && plural(usage.completion_tokens - (reasoning ?? 0), 'token')],
     ['Written at', perSecond && rate(perSecond)],
     ['First token after', turn.firstMs !== undefined ? duration(turn.firstMs) : undefined],
@@ -38,11 +46,26 @@ export function Stats({ turn, now }: { turn: AssistantTurn; now: number }) {
   ] as [string, string | undefined][];
   return (
     <>
-      <button type="button" class="stats" aria-expanded={open} aria-controls={region} onClick={() => setOpen(!open)} title="Tokens and times">
-        {plural(tokens, 'token')}{perSecond ? ` · ${rate(perSecond)}` : ''}
+      <button
+        type="button"
+        class="stats"
+        aria-expanded={open}
+        aria-controls={region}
+        onClick={() => setOpen(!open)}
+        title="Tokens and times"
+      >
+        {plural(tokens, 'token')}
+        {perSecond ? ` · ${rate(perSecond)}` : ''}
       </button>
       <dl id={region} class="figures" hidden={!open}>
-        {rows.filter(([, value]) => value).map(([name, value]) => <div key={name}><dt>{name}</dt><dd>{value}</dd></div>)}
+        {rows
+          .filter(([, value]) => value)
+          .map(([name, value]) => (
+            <div key={name}>
+              <dt>{name}</dt>
+              <dd>{value}</dd>
+            </div>
+          ))}
       </dl>
     </>
   );

@@ -33,18 +33,37 @@ export function Thinking({ turn }: { turn: AssistantTurn }) {
         <button type="button" class="fold" aria-expanded={open} aria-controls={region} onClick={() => setChosen(!open)}>
           <Icon name="bulb" />
           <span class="label">{thinking ? 'Thinking' : 'Thought'}</span>
-          <span class="time">{thinking ? duration(Math.floor(ms / 1000) * 1000).replace('.0', '') : ms >= 100 ? `for ${duration(ms)}` : ''}</span>
-          {tokens ? <span class="tokens">{count(tokens)} {tokens === 1 ? 'token' : 'tokens'}</span> : null}
+          <span class="time">
+            {thinking
+              ? duration(Math.floor(ms / 1000) * 1000).replace('.0', '')
+              : ms >= 100
+                ? `for ${duration(ms)}`
+                : ''}
+          </span>
+          {tokens ? (
+            <span class="tokens">
+              {count(tokens)} {tokens === 1 ? 'token' : 'tokens'}
+            </span>
+          ) : null}
           <Icon name="down" />
         </button>
         {thinking && canEnd && (
-          <button type="button" class="quiet" onClick={() => void answerNow()} title="End the thinking here and go on to the answer">
+          <button
+            type="button"
+            class="quiet"
+            onClick={() => void answerNow()}
+            title="End the thinking here and go on to the answer"
+          >
             Answer now
           </button>
         )}
         {open && !thinking && <CopyButton text={turn.reasoning.trim()} label="Copy thinking" />}
       </div>
-      {!open && thinking && <p class="tail" aria-hidden="true"><span>{tail(turn.reasoning)}</span></p>}
+      {!open && thinking && (
+        <p class="tail" aria-hidden="true">
+          <span>{tail(turn.reasoning)}</span>
+        </p>
+      )}
       <div id={region} class="thought" hidden={!open}>
         {open && <Markdown text={turn.reasoning.trim()} growing={thinking} />}
       </div>

@@ -8,16 +8,18 @@ import { useStore } from '../lib/store';
 import { IconButton } from '../ui/controls';
 import { Turn } from './Turn';
 
-const NEAR_END = 60;  // pixels
+const NEAR_END = 60; // pixels
 
-const MANY = 40;     // turns: of longer conversations only what is near the screen is rendered
+const MANY = 40; // turns: of longer conversations only what is near the screen is rendered
 const NEAR_TURNS = 8;
 
 function place(counts: Map<string, AnyTurn[]>, turns: AnyTurn[], index: number) {
   const turn = turns[index];
   const versions = counts.get(turn.parent ?? '') ?? [turn];
   return {
-    position: versions.indexOf(turn) + 1, versions: versions.length, last: index === turns.length - 1,
+    position: versions.indexOf(turn) + 1,
+    versions: versions.length,
+    last: index === turns.length - 1,
     far: turns.length > MANY && index < turns.length - NEAR_TURNS,
   };
 }
@@ -26,19 +28,36 @@ function Welcome() {
   const model = useStore(app, state => currentModel(state)?.id);
   const suggestions = [
     ['Prove it', 'Prove that there are infinitely many primes, in two different ways.'],
-    ['Write code', 'Write a C++20 function that finds the k-th smallest of two sorted arrays, and explain why it is O(log n).'],
-    ['Work it out', 'A train leaves at 9:40 at 80 km/h, another follows at 10:10 at 110 km/h. When and where do they meet?'],
+    [
+      'Write code',
+      'Write a C++20 function that finds the k-th smallest of two sorted arrays, and explain why it is O(log n).',
+    ],
+    [
+      'Work it out',
+      'A train leaves at 9:40 at 80 km/h, another follows at 10:10 at 110 km/h. When and where do they meet?',
+    ],
     ['Explain', 'Explain linear attention to someone who knows ordinary attention. Use formulas.'],
   ];
   return (
     <div class="welcome">
       <img src="favicon.svg" alt="" width="56" height="56" />
       <h2>What shall we think about?</h2>
-      <p>{model ? <>You are talking with <strong>{model}</strong>, on your own server.</> : 'A model on your own server.'}</p>
+      <p>
+        {model ? (
+          <>
+            You are talking with <strong>{model}</strong>, on your own server.
+          </>
+        ) : (
+          'A model on your own server.'
+        )}
+      </p>
       <ul>
         {suggestions.map(([title, text]) => (
           <li key={title}>
-            <button type="button" onClick={() => (composerWish.value = { text })}><strong>{title}</strong><span>{text}</span></button>
+            <button type="button" onClick={() => (composerWish.value = { text })}>
+              <strong>{title}</strong>
+              <span>{text}</span>
+            </button>
           </li>
         ))}
       </ul>
@@ -52,7 +71,8 @@ function announcement(turn: AnyTurn | undefined): string {
   const { status, toolCalls } = turn as AssistantTurn;
   if (status === 'thinking') return 'Thinking';
   if (status === 'answering') return 'Answering';
-  if (status === 'done') return toolCalls.length ? `The model calls ${plural(toolCalls.length, 'tool')}` : 'Answer complete';
+  if (status === 'done')
+    return toolCalls.length ? `The model calls ${plural(toolCalls.length, 'tool')}` : 'Answer complete';
   return status === 'stopped' ? 'Stopped' : '';
 }
 
@@ -61,7 +81,8 @@ export function Thread() {
   const turns = useMemo(() => shownTurns(conversation), [conversation]);
   const counts = useMemo(() => {
     const map = new Map<string, AnyTurn[]>();
-    for (const turn of Object.values(conversation.turns)) map.set(turn.parent ?? '', [...(map.get(turn.parent ?? '') ?? []), turn]);
+    for (const turn of Object.values(conversation.turns))
+      map.set(turn.parent ?? '', [...(map.get(turn.parent ?? '') ?? []), turn]);
     return map;
   }, [conversation]);
   const scroller = useRef<HTMLDivElement>(null);
@@ -69,7 +90,8 @@ export function Thread() {
   const following = useRef(true);
   const [away, setAway] = useState(false);
 
-  const toEnd = (behavior: ScrollBehavior = 'instant') => scroller.current?.scrollTo({ top: scroller.current.scrollHeight, behavior });
+  const toEnd = (behavior: ScrollBehavior = 'instant') =>
+    scroller.current?.scrollTo({ top: scroller.current.scrollHeight, behavior });
   useEffect(() => {
     const box = scroller.current!;
     let before = box.scrollTop;
@@ -104,10 +126,21 @@ export function Thread() {
     <div class="thread" ref={scroller}>
       <div class={`turns ${turns.length > MANY ? 'many' : ''}`} ref={content}>
         {turns.length === 0 && <Welcome />}
-        {turns.map((turn, index) => <Turn key={turn.id} turn={turn} {...place(counts, turns, index)} />)}
+        {turns.map((turn, index) => (
+          <Turn key={turn.id} turn={turn} {...place(counts, turns, index)} />
+        ))}
       </div>
-      {away && <IconButton class="to-end" icon="down" label="To the end" onClick={() => (following.current = true, setAway(false), toEnd('smooth'))} />}
-      <div class="visually-hidden" role="status">{announcement(last)}</div>
+      {away && (
+        <IconButton
+          class="to-end"
+          icon="down"
+          label="To the end"
+          onClick={() => ((following.current = true), setAway(false), toEnd('smooth'))}
+        />
+      )}
+      <div class="visually-hidden" role="status">
+        {announcement(last)}
+      </div>
     </div>
   );
 }

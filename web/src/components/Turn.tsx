@@ -15,10 +15,10 @@ import { Thinking } from './Thinking';
 import { ToolCalls, ToolResult } from './ToolCalls';
 
 interface Place {
-  position: number;  // among the versions of this turn, from 1
+  position: number; // among the versions of this turn, from 1
   versions: number;
-  last: boolean;     // of the conversation
-  far: boolean;      // from its end, where the reader begins
+  last: boolean; // of the conversation
+  far: boolean; // from its end, where the reader begins
 }
 
 function Versions({ id, position, versions }: { id: string; position: number; versions: number }) {
@@ -26,13 +26,33 @@ function Versions({ id, position, versions }: { id: string; position: number; ve
   return (
     <span class="versions" role="group" aria-label="Versions">
       <IconButton icon="left" label="Previous version" disabled={position === 1} onClick={() => showSibling(id, -1)} />
-      <span>{position}<span aria-hidden="true"> / </span><span class="visually-hidden"> of </span>{versions}</span>
-      <IconButton icon="right" label="Next version" disabled={position === versions} onClick={() => showSibling(id, 1)} />
+      <span>
+        {position}
+        <span aria-hidden="true"> / </span>
+        <span class="visually-hidden"> of </span>
+        {versions}
+      </span>
+      <IconButton
+        icon="right"
+        label="Next version"
+        disabled={position === versions}
+        onClick={() => showSibling(id, 1)}
+      />
     </span>
   );
 }
 
-function Editor({ text, label, onDone, onCancel }: { text: string; label: string; onDone: (text: string) => void; onCancel: () => void }) {
+function Editor({
+  text,
+  label,
+  onDone,
+  onCancel,
+}: {
+  text: string;
+  label: string;
+  onDone: (text: string) => void;
+  onCancel: () => void;
+}) {
   const [value, setValue] = useState(text);
   const field = useRef<HTMLTextAreaElement>(null);
   useEffect(() => {
@@ -48,10 +68,21 @@ function Editor({ text, label, onDone, onCancel }: { text: string; label: string
   };
   return (
     <form class="editor" onSubmit={event => (event.preventDefault(), onDone(value))}>
-      <GrowingText field={field} aria-label={label} value={value} onInput={event => setValue(event.currentTarget.value)} onKeyDown={onKeyDown} dir="auto" />
+      <GrowingText
+        field={field}
+        aria-label={label}
+        value={value}
+        onInput={event => setValue(event.currentTarget.value)}
+        onKeyDown={onKeyDown}
+        dir="auto"
+      />
       <div class="actions">
-        <button type="button" onClick={onCancel}>Cancel</button>
-        <button type="submit" class="primary" disabled={!value.trim()}>{label === 'Edit question' ? 'Ask' : 'Keep'}</button>
+        <button type="button" onClick={onCancel}>
+          Cancel
+        </button>
+        <button type="submit" class="primary" disabled={!value.trim()}>
+          {label === 'Edit question' ? 'Ask' : 'Keep'}
+        </button>
       </div>
     </form>
   );
@@ -63,18 +94,26 @@ function Question({ turn, ...place }: { turn: UserTurn } & Place) {
     <article class="turn user" tabIndex={-1} aria-label="Your question" data-turn={turn.id}>
       {turn.attachments && (
         <ul class="files" aria-label="Files">
-          {turn.attachments.map(({ name, text }) => <li key={name}><Icon name="file" /> {name} <small>{shortCount(text.length)} characters</small></li>)}
+          {turn.attachments.map(({ name, text }) => (
+            <li key={name}>
+              <Icon name="file" /> {name} <small>{shortCount(text.length)} characters</small>
+            </li>
+          ))}
         </ul>
       )}
       {isEdited ? (
         <Editor
           text={turn.content}
           label="Edit question"
-          onDone={text => (editing.value = null, editQuestion(turn.id, text))}
+          onDone={text => ((editing.value = null), editQuestion(turn.id, text))}
           onCancel={() => (editing.value = null)}
         />
       ) : (
-        turn.content && <div class="bubble" dir="auto">{turn.content}</div>
+        turn.content && (
+          <div class="bubble" dir="auto">
+            {turn.content}
+          </div>
+        )
       )}
       {!isEdited && (
         <div class="tools">
@@ -96,14 +135,18 @@ function Waiting({ turn }: { turn: AssistantTurn }) {
   if (retryAt)
     return (
       <p class="waiting" role="status">
-        {run?.retryReason === 'loading' ? 'The server is getting ready.' : 'The server is busy.'}
-        {' '}Trying again {retryAt - now > 500 ? `in ${Math.round((retryAt - now) / 1000)} s` : 'now'}…
+        {run?.retryReason === 'loading' ? 'The server is getting ready.' : 'The server is busy.'} Trying again{' '}
+        {retryAt - now > 500 ? `in ${Math.round((retryAt - now) / 1000)} s` : 'now'}…
       </p>
     );
   const seconds = Math.floor((now - turn.time) / 1000);
   return (
     <p class="waiting">
-      <span class="dots" aria-hidden="true"><i /><i /><i /></span>
+      <span class="dots" aria-hidden="true">
+        <i />
+        <i />
+        <i />
+      </span>
       {seconds >= 3 && <span>Reading the conversation, {seconds} s</span>}
     </p>
   );
@@ -118,7 +161,12 @@ function Answer({ turn, ...place }: { turn: AssistantTurn } & Place) {
       {turn.status === 'waiting' && <Waiting turn={turn} />}
       {turn.reasoning && <Thinking turn={turn} />}
       {edited ? (
-        <Editor text={turn.content} label="Edit answer" onDone={text => (setEdited(false), editAnswer(turn.id, text))} onCancel={() => setEdited(false)} />
+        <Editor
+          text={turn.content}
+          label="Edit answer"
+          onDone={text => (setEdited(false), editAnswer(turn.id, text))}
+          onCancel={() => setEdited(false)}
+        />
       ) : (
         turn.content && <Markdown text={turn.content} growing={busy} far={place.far} />
       )}
@@ -131,7 +179,9 @@ function Answer({ turn, ...place }: { turn: AssistantTurn } & Place) {
             <>
               <Versions id={turn.id} position={place.position} versions={place.versions} />
               {turn.content && <CopyButton text={turn.content} label="Copy answer" />}
-              {turn.status !== 'failed' && <IconButton icon="redo" label="Answer again" onClick={() => regenerate(turn.id)} />}
+              {turn.status !== 'failed' && (
+                <IconButton icon="redo" label="Answer again" onClick={() => regenerate(turn.id)} />
+              )}
               {turn.content && <IconButton icon="edit" label="Edit answer" onClick={() => setEdited(true)} />}
               <IconButton icon="trash" label="Delete from here" onClick={() => deleteTurn(turn.id)} />
             </>

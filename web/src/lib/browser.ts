@@ -3,7 +3,9 @@
 export function newId(): string {
   // randomUUID exists in secure contexts only, and a server at home is often plain http.
   const bytes = crypto.getRandomValues(new Uint8Array(12));
-  return Array.from(bytes, byte => byte.toString(36).padStart(2, '0')).join('').slice(0, 20);
+  return Array.from(bytes, byte => byte.toString(36).padStart(2, '0'))
+    .join('')
+    .slice(0, 20);
 }
 
 /** True when it worked. */
@@ -72,5 +74,11 @@ export const onApple = /Mac|iPhone|iPad/.test(navigator.platform);
 
 /** A file name made of a title. */
 export function fileName(title: string): string {
-  return title.replace(/[^\p{L}\p{N}]+/gu, '-').replace(/^-+|-+$/g, '').slice(0, 60).toLowerCase() || 'conversation';
+  return (
+    title
+      .replace(/[^\p{L}\p{N}]+/gu, '-')
+      .replace(/^-+|-+$/g, '')
+      .slice(0, 60)
+      .toLowerCase() || 'conversation'
+  );
 }

@@ -39,7 +39,7 @@ export function useStore<T, S>(store: Store<T>, select: (value: T) => S): S {
     const check = () => {
       if (!Object.is(latest.current.select(store.value), latest.current.selected)) render();
     };
-    check();  // it may have changed between rendering and now
+    check(); // it may have changed between rendering and now
     return store.subscribe(check);
   }, [store]);
   return selected;

@@ -24,7 +24,7 @@ const BlockView = memo(
   (before, after) => before.block.html === after.block.html,
 );
 
-const PLAIN_ABOVE = 400_000;  // characters: longer texts are shown as they are
+const PLAIN_ABOVE = 400_000; // characters: longer texts are shown as they are
 
 /** `far`: it is probably not on the screen, and need not be rendered before it nearly is. */
 export function Markdown({ text, growing = false, far = false }: { text: string; growing?: boolean; far?: boolean }) {
@@ -38,7 +38,11 @@ export function Markdown({ text, growing = false, far = false }: { text: string;
   const cost = useRef(0);
   latest.current = text;
   useEffect(() => {
-    if (!render) void loadRich().then(module => setRender(module), () => {});
+    if (!render)
+      void loadRich().then(
+        module => setRender(module),
+        () => {},
+      );
     return () => clearTimeout(timer.current ?? undefined);
   }, []);
   // While it grows, rendering takes at most a fifth of the time, however long the text has become.
@@ -53,26 +57,38 @@ export function Markdown({ text, growing = false, far = false }: { text: string;
   useEffect(() => {
     if (near || !place.current) return undefined;
     const observer = new IntersectionObserver(entries => entries.some(entry => entry.isIntersecting) && setNear(true), {
-      root: place.current.closest('.thread'), rootMargin: '1500px',
+      root: place.current.closest('.thread'),
+      rootMargin: '1500px',
     });
     observer.observe(place.current);
     return () => observer.disconnect();
   }, [near]);
 
   const shown = growing ? now : text;
-  if (!render || !near || shown.length > PLAIN_ABOVE) return <div class="prose plain" dir="auto" ref={place}>{shown}</div>;
+  if (!render || !near || shown.length > PLAIN_ABOVE)
+    return (
+      <div class="prose plain" dir="auto" ref={place}>
+        {shown}
+      </div>
+    );
   const start = performance.now();
   // Once complete, everything is rendered anew: a link may have got its address at the end.
   try {
     known.current = render.blocks(shown, growing ? known.current : []);
   } catch {
     // A fault of the renderer's must not take the page along.
-    return <div class="prose plain" dir="auto">{shown}</div>;
+    return (
+      <div class="prose plain" dir="auto">
+        {shown}
+      </div>
+    );
   }
   cost.current = performance.now() - start;
   return (
     <div class="prose" dir="auto" onClick={onClick}>
-      {known.current.map((block, place) => <BlockView key={place} block={block} render={render} />)}
+      {known.current.map((block, place) => (
+        <BlockView key={place} block={block} render={render} />
+      ))}
     </div>
   );
 }

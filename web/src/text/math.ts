@@ -1,7 +1,8 @@
 // TeX in Markdown: $a$, $$a$$, \(a\) and \[a\], as models write it. Becomes <span class="math">, which typeset() fills.
 import type { MarkdownIt } from 'markdown-it';
 
-const escape = (text: string) => text.replace(/&/g, '&amp;').replace(/</g, '&lt;').replace(/>/g, '&gt;').replace(/"/g, '&quot;');
+const escape = (text: string) =>
+  text.replace(/&/g, '&amp;').replace(/</g, '&lt;').replace(/>/g, '&gt;').replace(/"/g, '&quot;');
 
 /** TeX to be typeset; shown as it is until then. */
 export function placeholder(tex: string, display: boolean): string {
@@ -44,32 +45,37 @@ export function math(md: MarkdownIt): void {
   });
 
   // A display on lines of its own may hold empty lines, and what Markdown would take for lists or headings.
-  md.block.ruler.before('fence', 'math', (state, first, endLine, silent) => {
-    const begin = state.bMarks[first] + state.tShift[first];
-    const close = state.src.startsWith('$$', begin) ? '$$' : state.src.startsWith('\\[', begin) ? '\\]' : '';
-    if (!close || state.sCount[first] - state.blkIndent >= 4) return false;
-    const lines: string[] = [];
-    for (let line = first; line < endLine; ++line) {
-      if (line > first && state.sCount[line] < state.blkIndent && !state.isEmpty(line)) return false;
-      const from = line === first ? begin + 2 : state.bMarks[line] + Math.min(state.tShift[line], state.blkIndent);
-      const text = state.src.slice(from, state.eMarks[line]);
-      const end = closing(text, 0, close);
-      if (end >= 0) {
-        if (text.slice(end + 2).trim()) return false;  // text goes on behind it: the inline rule's
-        lines.push(text.slice(0, end));
-        if (!lines.join('').trim()) return false;
-        if (silent) return true;
-        const token = state.push('math_block', '', 0);
-        token.content = lines.join('\n');
-        token.map = [first, line + 1];
-        token.block = true;
-        state.line = line + 1;
-        return true;
+  md.block.ruler.before(
+    'fence',
+    'math',
+    (state, first, endLine, silent) => {
+      const begin = state.bMarks[first] + state.tShift[first];
+      const close = state.src.startsWith('$$', begin) ? '$$' : state.src.startsWith('\\[', begin) ? '\\]' : '';
+      if (!close || state.sCount[first] - state.blkIndent >= 4) return false;
+      const lines: string[] = [];
+      for (let line = first; line < endLine; ++line) {
+        if (line > first && state.sCount[line] < state.blkIndent && !state.isEmpty(line)) return false;
+        const from = line === first ? begin + 2 : state.bMarks[line] + Math.min(state.tShift[line], state.blkIndent);
+        const text = state.src.slice(from, state.eMarks[line]);
+        const end = closing(text, 0, close);
+        if (end >= 0) {
+          if (text.slice(end + 2).trim()) return false; // text goes on behind it: the inline rule's
+          lines.push(text.slice(0, end));
+          if (!lines.join('').trim()) return false;
+          if (silent) return true;
+          const token = state.push('math_block', '', 0);
+          token.content = lines.join('\n');
+          token.map = [first, line + 1];
+          token.block = true;
+          state.line = line + 1;
+          return true;
+        }
+        lines.push(text);
       }
-      lines.push(text);
-    }
-    return false;
-  }, { alt: ['paragraph', 'reference', 'blockquote', 'list'] });
+      return false;
+    },
+    { alt: ['paragraph', 'reference', 'blockquote', 'list'] },
+  );
 
   md.renderer.rules.math = (tokens, index) => placeholder(tokens[index].content, tokens[index].meta?.display === true);
   md.renderer.rules.math_block = (tokens, index) => `<p>${placeholder(tokens[index].content, true)}</p>\n`;

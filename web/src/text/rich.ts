@@ -12,7 +12,10 @@ const { escapeHtml } = md.utils;
 
 md.renderer.rules.fence = (tokens, index) => {
   const { content, info } = tokens[index];
-  const language = info.trim().split(/[\s{,:]/)[0].toLowerCase();
+  const language = info
+    .trim()
+    .split(/[\s{,:]/)[0]
+    .toLowerCase();
   if (language === 'math') return `<p>${placeholder(content, true)}</p>\n`;
   return codeBlock(content.replace(/\n$/, ''), language);
 };
@@ -20,9 +23,11 @@ md.renderer.rules.code_block = (tokens, index) => codeBlock(tokens[index].conten
 
 function codeBlock(code: string, language: string): string {
   const label = language ? languageName(language) : 'Code';
-  return `<figure class="code"><figcaption><span>${escapeHtml(label)}</span>`
-    + '<button type="button" class="wrap" aria-pressed="false">Wrap</button><button type="button" class="copy">Copy</button>'
-    + `</figcaption><pre tabindex="0" role="group" aria-label="${escapeHtml(label)}"><code>${highlight(code, language) ?? escapeHtml(code)}</code></pre></figure>\n`;
+  return (
+    `<figure class="code"><figcaption><span>${escapeHtml(label)}</span>` +
+    '<button type="button" class="wrap" aria-pressed="false">Wrap</button><button type="button" class="copy">Copy</button>' +
+    `</figcaption><pre tabindex="0" role="group" aria-label="${escapeHtml(label)}"><code>${highlight(code, language) ?? escapeHtml(code)}</code></pre></figure>\n`
+  );
 }
 
 md.renderer.rules.table_open = () => '<div class="table" tabindex="0" role="group" aria-label="Table"><table>\n';
@@ -43,7 +48,8 @@ md.core.ruler.push('headings', state => {
       above.push(token.tag);
       token.attrJoin('class', token.tag);
     }
-    if (token.type === 'heading_open' || token.type === 'heading_close') token.tag = `h${Math.min(above.length + 1, 6)}`;
+    if (token.type === 'heading_open' || token.type === 'heading_close')
+      token.tag = `h${Math.min(above.length + 1, 6)}`;
   }
 });
 // "- [x] done"
@@ -80,15 +86,18 @@ export function blocks(text: string, known: Block[] = []): Block[] {
   const tokens = md.parse(text, env);
   const lines = text.split('\n');
   const made: Block[] = [];
-  for (let begin = 0; begin < tokens.length; ) {
+  for (let begin = 0; begin < tokens.length;) {
     let end = begin;
     let depth = 0;
-    do depth += tokens[end++].nesting; while (depth > 0 && end < tokens.length);
+    do depth += tokens[end++].nesting;
+    while (depth > 0 && end < tokens.length);
     const [from, to] = tokens[begin].map ?? [0, 0];
     // The kind tells "---" under a paragraph from one alone.
     const source = `${tokens[begin].type}\n${lines.slice(from, to).join('\n')}`;
     const same = known[made.length];
-    made.push(same?.source === source ? same : { source, html: md.renderer.render(tokens.slice(begin, end), md.options, env) });
+    made.push(
+      same?.source === source ? same : { source, html: md.renderer.render(tokens.slice(begin, end), md.options, env) },
+    );
     begin = end;
   }
   return made;
@@ -96,7 +105,11 @@ export function blocks(text: string, known: Block[] = []): Block[] {
 
 /** Fills an element with a block. */
 export function fill(element: HTMLElement, { html }: Block): void {
-  const fragment = purify.sanitize(html, { RETURN_DOM_FRAGMENT: true, FORBID_TAGS: ['style', 'form', 'img'], FORBID_ATTR: ['style', 'id', 'name'] });
+  const fragment = purify.sanitize(html, {
+    RETURN_DOM_FRAGMENT: true,
+    FORBID_TAGS: ['style', 'form', 'img'],
+    FORBID_ATTR: ['style', 'id', 'name'],
+  });
   for (const place of fragment.querySelectorAll<HTMLElement>('.math')) typeset(place);
   element.replaceChildren(fragment);
 }
@@ -105,7 +118,13 @@ function typeset(place: HTMLElement): void {
   const tex = place.textContent ?? '';
   try {
     // Into an element, not into HTML: KaTeX then sets styles by script, which the policy of the page allows.
-    katex.render(tex, place, { displayMode: place.classList.contains('display'), throwOnError: true, strict: 'ignore', maxExpand: 500, maxSize: 20 });
+    katex.render(tex, place, {
+      displayMode: place.classList.contains('display'),
+      throwOnError: true,
+      strict: 'ignore',
+      maxExpand: 500,
+      maxSize: 20,
+    });
     if (place.classList.contains('display')) place.tabIndex = 0;
   } catch {
     place.className = 'math broken';

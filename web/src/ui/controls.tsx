@@ -4,9 +4,19 @@ import { useEffect, useLayoutEffect, useRef, useState } from 'preact/hooks';
 import { copyText } from '../lib/browser';
 import { Icon, type IconName } from './Icon';
 
-export function IconButton({ icon, label, ...rest }: { icon: IconName; label: string } & ButtonHTMLAttributes<HTMLButtonElement>) {
+export function IconButton({
+  icon,
+  label,
+  ...rest
+}: { icon: IconName; label: string } & ButtonHTMLAttributes<HTMLButtonElement>) {
   return (
-    <button type="button" {...rest} class={`icon-button ${rest.class ?? ''}`} aria-label={label} title={rest.title ?? label}>
+    <button
+      type="button"
+      {...rest}
+      class={`icon-button ${rest.class ?? ''}`}
+      aria-label={label}
+      title={rest.title ?? label}
+    >
       <Icon name={icon} />
     </button>
   );
@@ -19,11 +29,20 @@ export function CopyButton({ text, label = 'Copy' }: { text: string; label?: str
     const timer = setTimeout(() => setDone(false), 1500);
     return () => clearTimeout(timer);
   }, [done]);
-  return <IconButton icon={done ? 'check' : 'copy'} label={done ? 'Copied' : label} onClick={() => void copyText(text).then(setDone)} />;
+  return (
+    <IconButton
+      icon={done ? 'check' : 'copy'}
+      label={done ? 'Copied' : label}
+      onClick={() => void copyText(text).then(setDone)}
+    />
+  );
 }
 
 /** A text field as high as its text, up to what its style allows. */
-export function GrowingText({ field, ...rest }: { field?: { current: HTMLTextAreaElement | null } } & TextareaHTMLAttributes<HTMLTextAreaElement>) {
+export function GrowingText({
+  field,
+  ...rest
+}: { field?: { current: HTMLTextAreaElement | null } } & TextareaHTMLAttributes<HTMLTextAreaElement>) {
   const own = useRef<HTMLTextAreaElement>(null);
   useLayoutEffect(() => {
     const element = own.current!;
@@ -43,7 +62,15 @@ export function GrowingText({ field, ...rest }: { field?: { current: HTMLTextAre
 }
 
 /** A modal dialog. Escape, the button and a click beside it close it. */
-export function Dialog({ title, onClose, children }: { title: string; onClose: () => void; children: ComponentChildren }) {
+export function Dialog({
+  title,
+  onClose,
+  children,
+}: {
+  title: string;
+  onClose: () => void;
+  children: ComponentChildren;
+}) {
   const element = useRef<HTMLDialogElement>(null);
   useEffect(() => {
     const dialog = element.current!;
