@@ -6,7 +6,7 @@
 set -euo pipefail
 here=$(dirname -- "$(readlink -f -- "${BASH_SOURCE[0]}")")
 programs=(cuda_lightning_gpu_test cuda_attention_gpu_test cuda_product_gpu_test ops_ops_gpu_test tests_model_gpu_test
-          cuda_kernels_gpu_bench ops_gpu_bench)
+          cuda_kernels_gpu_bench ops_gpu_bench train_gpu_bench)
 
 # run_all FOLDER MODULE: every program, also after one failed.
 run_all() {

@@ -298,7 +298,9 @@ Failure attention(const AttentionArgs& args, Stream stream) {
     return "attention: heads are no multiple of kv_heads, or there are more than 65,535 sequences";
   if (args.type == Type::kBFloat16) {
     if (args.head_dim == 128) return launch_attention<128>(args, stream);
+    if (args.head_dim == 96) return launch_attention<96>(args, stream);
     if (args.head_dim == 64) return launch_attention<64>(args, stream);
+    if (args.head_dim == 48) return launch_attention<48>(args, stream);
     if (args.head_dim == 32) return launch_attention<32>(args, stream);
     if (args.head_dim == 16) return launch_attention<16>(args, stream);
   }

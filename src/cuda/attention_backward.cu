@@ -9,13 +9,11 @@
 
 #include "cuda/launch.cuh"
 #include "cuda/loads.cuh"
-#include "cuda/mma.cuh"
+#include "cuda/mma_tiles.cuh"
 
 namespace minimax::cuda {
 namespace {
 
-constexpr int kTile = 64;                          // queries or keys of a tile
-constexpr int kWarps = 4, kThreads = kWarps * 32;  // a warp for 16 of the block's own rows
 constexpr float kLog2E = 1.44269504088896340736f;
 
 // One warp a row.
@@ -29,79 +27,12 @@ __global__ void dots_kernel(const float* out, const float* dout, float* dots, in
   if (threadIdx.x % 32 == 0) dots[row] = sum;
 }
 
-/// Rows first .. first + 63 of one head (row stride `stride`), rounded; zeros from row `count` on.
-template <int kDim>
-__device__ void load_tile(const SharedTile<kDim>& tile, const float* from, int64_t stride, int64_t first,
-                          int64_t count) {
-  for (int piece = threadIdx.x; piece < kTile * kDim / 4; piece += kThreads) {
-    const int row = piece / (kDim / 4), column = piece % (kDim / 4) * 4;
-    float4 v = {0, 0, 0, 0};
-    if (first + row < count) v = *reinterpret_cast<const float4*>(from + (first + row) * stride + column);
-    *reinterpret_cast<uint2*>(tile.at(row, column)) = {pair_of(v.x, v.y), pair_of(v.z, v.w)};
-  }
-}
-
-/// sums[16, 64] = a rows (16 of tile x) times rows of tile y, along the channels.
-template <int kDim>
-__device__ __forceinline__ void row_products(const SharedTile<kDim>& x, int row, const SharedTile<kDim>& y,
-                                             float (&sums)[kTile / 8][4]) {
-#pragma unroll
-  for (int tile = 0; tile < kTile / 8; ++tile) sums[tile][0] = sums[tile][1] = sums[tile][2] = sums[tile][3] = 0;
-#pragma unroll
-  for (int step = 0; step < kDim / 16; ++step) {
-    uint32_t a[4];
-    x.load_a(a, row, step * 16);
-#pragma unroll
-    for (int tile = 0; tile < kTile / 8; tile += 2) {
-      uint32_t b[4];
-      y.load_b(b, tile * 8, step * 16);
-      multiply_add_16x8(sums[tile], a, b[0], b[1]);
-      multiply_add_16x8(sums[tile + 1], a, b[2], b[3]);
-    }
-  }
-}
-
-/// out[16, kDim] += weights[16, 64] (rounded) times the rows of tile y.
-template <int kDim>
-__device__ __forceinline__ void add_weighted_rows(const float (&weights)[kTile / 8][4], const SharedTile<kDim>& y,
-                                                  float (&out)[kDim / 8][4]) {
-#pragma unroll
-  for (int step = 0; step < kTile / 16; ++step) {
-    const uint32_t a[4] = {pair_of(weights[2 * step][0], weights[2 * step][1]),
-                           pair_of(weights[2 * step][2], weights[2 * step][3]),
-                           pair_of(weights[2 * step + 1][0], weights[2 * step + 1][1]),
-                           pair_of(weights[2 * step + 1][2], weights[2 * step + 1][3])};
-#pragma unroll
-    for (int tile = 0; tile < kDim / 8; tile += 2) {
-      uint32_t b[4];
-      y.load_b_transposed(b, step * 16, tile * 8);
-      multiply_add_16x8(out[tile], a, b[0], b[1]);
-      multiply_add_16x8(out[tile + 1], a, b[2], b[3]);
-    }
-  }
-}
-
-template <int kDim>
-__device__ __forceinline__ void store_rows(const float (&sums)[kDim / 8][4], float factor, float* to, int64_t stride,
-                                           int64_t first, int64_t count) {
-  const int lane = threadIdx.x % 32;
-#pragma unroll
-  for (int half = 0; half < 2; ++half) {
-    const int64_t row = first + threadIdx.x / 32 * 16 + lane / 4 + half * 8;
-    if (row >= count) continue;
-#pragma unroll
-    for (int tile = 0; tile < kDim / 8; ++tile)
-      *reinterpret_cast<float2*>(to + row * stride + tile * 8 + lane % 4 * 2) = {factor * sums[tile][half * 2],
-                                                                                 factor * sums[tile][half * 2 + 1]};
-  }
-}
-
 template <int kDim>
 constexpr int kSharedBytes = 4 * SharedTile<kDim>::kRowBytes * kTile + 2 * kTile * static_cast<int>(sizeof(float));
 
 // Grid: query tiles (last first) x heads x seqs. dQ of 64 queries.
 template <int kDim>
-__global__ void __launch_bounds__(kThreads) dq_kernel(const AttentionBackwardArgs args) {
+__global__ void __launch_bounds__(kTileThreads) dq_kernel(const AttentionBackwardArgs args) {
   extern __shared__ __align__(16) unsigned char shared[];
   const auto tile_at = [&](int i) {
     return SharedTile<kDim>{reinterpret_cast<__nv_bfloat16*>(shared + i * SharedTile<kDim>::kRowBytes * kTile)};
@@ -147,7 +78,7 @@ __global__ void __launch_bounds__(kThreads) dq_kernel(const AttentionBackwardArg
 
 // Grid: key tiles x kv heads x seqs. dK and dV of 64 keys, over the queries of all heads of the group.
 template <int kDim>
-__global__ void __launch_bounds__(kThreads) dkv_kernel(const AttentionBackwardArgs args) {
+__global__ void __launch_bounds__(kTileThreads) dkv_kernel(const AttentionBackwardArgs args) {
   extern __shared__ __align__(16) unsigned char shared[];
   const auto tile_at = [&](int i) {
     return SharedTile<kDim>{reinterpret_cast<__nv_bfloat16*>(shared + i * SharedTile<kDim>::kRowBytes * kTile)};
@@ -171,7 +102,7 @@ __global__ void __launch_bounds__(kThreads) dkv_kernel(const AttentionBackwardAr
       __syncthreads();
       load_tile(q, args.q + q_place, q_stride, row0, count);
       load_tile(o, args.dout + q_place, q_stride, row0, count);
-      for (int row = threadIdx.x; row < kTile; row += kThreads) {
+      for (int row = threadIdx.x; row < kTile; row += kTileThreads) {
         const int64_t at = (begin + min(row0 + row, count - 1)) * args.heads + head;
         log_sums[row] = args.log_sums[at] * kLog2E;
         dots[row] = args.dots[at];
@@ -264,10 +195,10 @@ Failure launch_backward(const AttentionBackwardArgs& args, Stream stream) {
       return wrong;
   const auto tiles = static_cast<unsigned>((args.longest + kTile - 1) / kTile), seqs = static_cast<unsigned>(args.seqs);
   dq_kernel<kDim>
-      <<<dim3(tiles, static_cast<unsigned>(args.heads), seqs), kThreads, kSharedBytes<kDim>, stream_of(stream)>>>(args);
-  dkv_kernel<kDim>
-      <<<dim3(tiles, static_cast<unsigned>(args.kv_heads), seqs), kThreads, kSharedBytes<kDim>, stream_of(stream)>>>(
+      <<<dim3(tiles, static_cast<unsigned>(args.heads), seqs), kTileThreads, kSharedBytes<kDim>, stream_of(stream)>>>(
           args);
+  dkv_kernel<kDim><<<dim3(tiles, static_cast<unsigned>(args.kv_heads), seqs), kTileThreads, kSharedBytes<kDim>,
+                     stream_of(stream)>>>(args);
   return launched();
 }
 
@@ -282,7 +213,9 @@ Failure attention_backward(const AttentionBackwardArgs& args, Stream stream) {
                                                                                     rows, args.head_dim);
   if (!args.exact) {
     if (args.head_dim == 128) return launch_backward<128>(args, stream);
+    if (args.head_dim == 96) return launch_backward<96>(args, stream);
     if (args.head_dim == 64) return launch_backward<64>(args, stream);
+    if (args.head_dim == 48) return launch_backward<48>(args, stream);
     if (args.head_dim == 32) return launch_backward<32>(args, stream);
     if (args.head_dim == 16) return launch_backward<16>(args, stream);
   }

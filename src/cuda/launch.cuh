@@ -61,6 +61,7 @@ MM_OP_KERNEL(add_rows);
 MM_OP_KERNEL(product);
 MM_OP_KERNEL(product_simple);
 MM_OP_KERNEL(few_rows_product);
+MM_OP_KERNEL(thin_product);
 MM_OP_KERNEL(route);
 MM_OP_KERNEL(route_to);
 MM_OP_KERNEL(route_backward);

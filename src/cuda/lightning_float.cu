@@ -7,12 +7,13 @@
 //   dO + lambda^(m-1-b) K dS;  dS <- lambda^m dS + (lambda^(a+1) Q)^T dO
 // The gradient's chunks are independent once all S and dS are known, and these are sums of what each chunk adds.
 #include "cuda/launch.cuh"
+#include "cuda/lightning_chunks.cuh"
 #include "cuda/loads.cuh"
 
 namespace minimax::cuda {
 namespace {
 
-constexpr int kRows = static_cast<int>(kChunk), kThreads = 256;
+constexpr int kRows = kChunkRows, kThreads = 256;
 constexpr int kMaxDim = 128;
 
 /// store(row, column, sum over k of a(row, k) b(k, column)) for all rows below `rows` and columns below `columns`.
@@ -41,11 +42,6 @@ __device__ __forceinline__ void multiply(int rows, int columns, int terms, const
           if (row0 + row + 16 * i < rows && column0 + column + 16 * j < columns)
             store(row0 + row + 16 * i, column0 + column + 16 * j, sums[i][j]);
     }
-}
-
-/// x * lambda^kChunk, which the table has to twice float32's precision.
-__device__ __forceinline__ float decay_chunk(float x, const float* decay) {
-  return fmaf(x, decay[kRows], x * decay[kRows + 1]);
 }
 
 /// Rows of 64 of one of q, k, v in shared memory, odd strides against bank conflicts.
@@ -127,20 +123,6 @@ __global__ void __launch_bounds__(kThreads) lightning_float_kernel(const Lightni
   }
 }
 
-/// The chunk of block (head, chunk): its tokens and how many.
-struct ChunkPlace {
-  int64_t first, rows, seq;
-};
-__device__ ChunkPlace chunk_place(const LightningBackwardArgs& args, int64_t chunk) {
-  int64_t low = 0, high = args.seqs;
-  while (high - low > 1) {
-    const int64_t middle = (low + high) / 2;
-    (args.chunk_starts[middle] <= chunk ? low : high) = middle;
-  }
-  const int64_t first = args.cu_seqlens[low] + (chunk - args.chunk_starts[low]) * kRows;
-  return {first, min(static_cast<int64_t>(kRows), args.cu_seqlens[low + 1] - first), low};
-}
-
 __device__ void load_rows(const LightningBackwardArgs& args, const ChunkPlace& place, int64_t head, int part,
                           const RowTile& tile) {
   const int dim = static_cast<int>(args.head_dim);
@@ -175,32 +157,6 @@ __global__ void __launch_bounds__(kThreads) chunk_sums_kernel(const LightningBac
       dim, dim, rows, [&](int key, int row) { return left(row, key) * decay[row + 1]; },
       [&](int row, int channel) { return right(row, channel); },
       [&](int key, int channel, float sum) { args.dstates[at + key * dim + channel] = sum; });
-}
-
-// Grid: elements / 256 x heads x seqs: sums become the states at the chunks' starts and the gradients at their ends.
-__global__ void __launch_bounds__(kThreads) scan_states_kernel(const LightningBackwardArgs args) {
-  const int64_t size = args.head_dim * args.head_dim,
-                element = static_cast<int64_t>(blockIdx.x) * kThreads + threadIdx.x;
-  if (element >= size) return;
-  const int64_t head = blockIdx.y, seq = blockIdx.z;
-  const float* decay = args.decay + head * (kRows + 2);
-  const int64_t begin = args.chunk_starts[seq], end = args.chunk_starts[seq + 1];
-  const int64_t tokens = args.cu_seqlens[seq + 1] - args.cu_seqlens[seq];
-  float state = 0;
-  for (int64_t chunk = begin; chunk < end; ++chunk) {
-    float* at = args.states + (chunk * args.heads + head) * size + element;
-    const float more = *at;
-    *at = state;
-    state = decay_chunk(state, decay) + more;  // of a last, shorter chunk nobody uses it
-  }
-  float dstate = 0;
-  for (int64_t chunk = end; chunk-- > begin;) {
-    float* at = args.dstates + (chunk * args.heads + head) * size + element;
-    const float more = *at;
-    *at = dstate;
-    const int64_t rows = min(static_cast<int64_t>(kRows), tokens - (chunk - begin) * kRows);
-    dstate = (rows == kRows ? decay_chunk(dstate, decay) : dstate * decay[rows]) + more;
-  }
 }
 
 // Grid: heads x chunks. Shared: q, k, v, dO [64][dim + 1], P and dP [64][65].
@@ -275,10 +231,9 @@ Failure lightning_backward(const LightningBackwardArgs& args, Stream stream) {
   if (Failure wrong = allow_shared(reinterpret_cast<const void*>(chunk_sums_kernel), sums_bytes)) return wrong;
   if (Failure wrong = allow_shared(reinterpret_cast<const void*>(chunk_gradients_kernel), bytes)) return wrong;
   const dim3 grid(static_cast<unsigned>(args.heads), static_cast<unsigned>(args.chunks));
-  const dim3 elements(static_cast<unsigned>((args.head_dim * args.head_dim + kThreads - 1) / kThreads),
-                      static_cast<unsigned>(args.heads), static_cast<unsigned>(args.seqs));
+  if (!args.exact && lightning_backward_rounds(args)) return lightning_backward_rounded(args, stream);
   chunk_sums_kernel<<<grid, kThreads, static_cast<size_t>(sums_bytes), stream_of(stream)>>>(args);
-  scan_states_kernel<<<elements, kThreads, 0, stream_of(stream)>>>(args);
+  if (Failure wrong = lightning_scan(args, stream)) return wrong;
   chunk_gradients_kernel<<<grid, kThreads, static_cast<size_t>(bytes), stream_of(stream)>>>(args);
   return launched();
 }

@@ -7,6 +7,8 @@
 namespace minimax::cuda {
 namespace {
 
+constexpr int64_t kThinOutputs = 96;
+
 void run(const Context& ctx, const ProductArgs& args) {
   Gpu::check(gpu_of(ctx).op().product(args, gpu_of(ctx).stream()));
 }
@@ -33,6 +35,10 @@ void linear(const Context& ctx, const Tensor& x, const Tensor& weight, Operand o
     gpu.check(gpu.op().few_rows_product(floats(x), weight.raw(), type, floats(out), rows, n, k, gpu.stream()));
     return;
   }
+  if (type == Type::kFloat32 && n <= kThinOutputs && k % 4 == 0) {
+    gpu.check(gpu.op().thin_product(floats(x), floats(weight), floats(out), rows, n, k, gpu.stream()));
+    return;
+  }
   ProductArgs args{.b = weight.raw(), .out = out.raw(), .b_type = type, .m = rows, .n = n, .k = k};
   Tensor a = x;
   if (type == Type::kBFloat16 && operand == Operand::kRounded) {
@@ -50,13 +56,15 @@ void linear(const Context& ctx, const Tensor& x, const Tensor& weight, Operand o
 void linear_backward(const Context& ctx, const Tensor& x, const Tensor& weight, const Tensor& dy, const Tensor& dx,
                      const Tensor& dweight_sum) {
   const int64_t rows = x.dim(0), n = weight.dim(0), k = weight.dim(1);
-  const Type type = rounds(ctx) && type_of(weight) == Type::kBFloat16 ? Type::kBFloat16 : Type::kFloat32;
+  // A float32 weight, a router's, is rounded too: sums over all rows want tensor cores.
+  const Type type = rounds(ctx) ? Type::kBFloat16 : Type::kFloat32;
   const Tensor left = cast(ctx, dy, type), right = cast(ctx, x, type);
+  const Tensor matrix = rounds(ctx) ? cast(ctx, weight, type) : weight;
   run(ctx, {.a = left.raw(),
-            .b = weight.raw(),
+            .b = matrix.raw(),
             .out = dx.raw(),
             .a_type = type,
-            .b_type = type_of(weight),
+            .b_type = type_of(matrix),
             .b_transposed = true,
             .m = rows,
             .n = k,

@@ -93,6 +93,7 @@ constexpr minimax::cuda::Kernels kKernels = {
             .product = minimax::cuda::product,
             .product_simple = minimax::cuda::product_simple,
             .few_rows_product = minimax::cuda::few_rows_product,
+            .thin_product = minimax::cuda::thin_product,
             .route = minimax::cuda::route,
             .route_to = minimax::cuda::route_to,
             .route_backward = minimax::cuda::route_backward,

@@ -115,6 +115,7 @@ struct LightningBackwardArgs {
   const int32_t* chunk_starts = nullptr;  ///< [seqs + 1] chunks before each sequence
   /// Workspaces [chunks, heads, head_dim, head_dim]: states at chunk starts, their gradients at chunk ends.
   float *states = nullptr, *dstates = nullptr;
+  bool exact = false;  ///< float32 units rather than tensor cores
   int64_t tokens = 0, seqs = 0, chunks = 0, heads = 0, head_dim = 0;
 };
 
@@ -176,6 +177,9 @@ struct OpKernels {
   Failure (*few_rows_product)(const float* x, const void* weight, Type, float* out, int64_t rows, int64_t n, int64_t k,
                               Stream);
 
+  /// The same of float32 matrices, any rows, for n up to a few dozen; k a multiple of 4.
+  Failure (*thin_product)(const float* x, const float* weight, float* out, int64_t rows, int64_t n, int64_t k, Stream);
+
   Failure (*route)(const float* logits, int32_t* chosen, float* weights, int64_t tokens, int64_t experts, int64_t top_k,
                    Stream);
   /// The weights alone, of experts chosen before. An expert outside the logits gets weight NaN.
@@ -207,7 +211,7 @@ struct OpKernels {
   Failure (*store_kv)(const float* k, const float* v, const int32_t* positions, const int32_t* cu_seqlens,
                       const int32_t* page_table, void* k_pages, void* v_pages, Type, int64_t tokens, int64_t seqs,
                       int64_t kv_heads, int64_t head_dim, int64_t max_pages, Stream);
-  /// Tensor cores for bfloat16 pages and head_dim 16, 32, 64 and 128; else attention_simple.
+  /// Tensor cores for bfloat16 pages and head_dim 16, 32, 48, 64, 96 and 128; else attention_simple.
   Failure (*attention)(const AttentionArgs&, Stream);
   /// Float32 units. head_dim up to 256.
   Failure (*attention_simple)(const AttentionArgs&, Stream);

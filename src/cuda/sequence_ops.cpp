@@ -171,6 +171,7 @@ void lightning_backward(const Context& ctx, const Tensor& qkv, const Tensor& dec
                                          .chunk_starts = indices(starts),
                                          .states = floats(states),
                                          .dstates = floats(dstates),
+                                         .exact = !rounds(ctx),
                                          .tokens = qkv.dim(0),
                                          .seqs = seqs,
                                          .chunks = chunks,

@@ -184,7 +184,7 @@ TEST(Gpu, BalanceAndShared) {
           },
           {2e-5, 2e-5});
   compare(both, {random.normal({9, 40}), random.normal({9, 40}), random.normal({9, 40}), random.normal({1, 40})},
-          [](const Context& ctx, const Inputs& x) { return mix_shared(ctx, x[0], x[1], x[2], {x[3]}); }, {1e-5, 1e-5});
+          [](const Context& ctx, const Inputs& x) { return mix_shared(ctx, x[0], x[1], x[2], {x[3]}); }, {1e-5, 1e-2});
 }
 
 TEST(Gpu, SoftmaxAttention) {
@@ -193,7 +193,8 @@ TEST(Gpu, SoftmaxAttention) {
   struct Shape {
     int64_t heads, kv_heads, head_dim;
   };
-  for (const Shape& shape : {Shape{2, 1, 16}, Shape{4, 2, 32}, Shape{8, 1, 64}, Shape{8, 1, 128}, Shape{2, 2, 24}})
+  for (const Shape& shape :
+       {Shape{2, 1, 16}, Shape{4, 2, 32}, Shape{8, 1, 64}, Shape{4, 2, 48}, Shape{8, 1, 128}, Shape{2, 2, 24}})
     for (const std::vector<int64_t>& lengths : {std::vector<int64_t>{1}, {64}, {3, 65, 130}, {200}}) {
       const testing::ScopedTrace trace(__FILE__, __LINE__,
                                        cat("head_dim ", shape.head_dim, ", ", lengths.size(), " sequences"));
@@ -214,7 +215,7 @@ TEST(Gpu, SoftmaxAttention) {
 TEST(Gpu, LightningAttention) {
   Both both;
   Random random(10);
-  for (const int64_t head_dim : {16, 40, 64, 128})
+  for (const int64_t head_dim : {16, 40, 48, 64, 128})
     for (const std::vector<int64_t>& lengths : {std::vector<int64_t>{1}, {64}, {3, 65, 130}, {300}}) {
       const testing::ScopedTrace trace(__FILE__, __LINE__,
                                        cat("head_dim ", head_dim, ", ", lengths.size(), " sequences"));
