@@ -1,18 +1,12 @@
-// Generator: one conversation at a time, from prompt ids to answer ids.
+// Generator: one answer at a time, from prompt ids to answer ids.
 #pragma once
 
 #include <cstdint>
 #include <functional>
-#include <optional>
 #include <span>
 #include <vector>
 
-#include "core/context.h"
-#include "engine/finish_reason.h"
-#include "engine/sampler.h"
-#include "engine/state_cache.h"
-#include "engine/step_graph.h"
-#include "model/minimax_m1.h"
+#include "engine/engine.h"
 
 namespace minimax::engine {
 
@@ -37,8 +31,9 @@ using OnToken = std::function<bool(const Sampled&)>;
 /// Called after each piece of the prompt with the tokens done and the tokens to do; false cancels.
 using OnPrefill = std::function<bool(int64_t done, int64_t total)>;
 
-/// Keeps the last conversation's caches: a prompt that goes on from the last one, or from the last prompt with another
-/// answer, computes only what is new. Not thread-safe.
+/// An engine for one caller at a time, who waits. What it has seen of conversations is kept as long as it fits: a
+/// prompt that goes on from the last one, or from the last prompt with another answer, computes only what is new. Not
+/// thread-safe.
 class Generator {
  public:
   struct Options {
@@ -54,30 +49,16 @@ class Generator {
             MatmulPrecision precision = MatmulPrecision::kFloat32);
 
   /// Throws kInvalidArgument for an empty prompt, ids outside the vocabulary, sampling parameters out of range, and a
-  /// prompt that leaves no room in the context. After an error or a cancelled prefill the next call starts afresh.
+  /// prompt that leaves no room in the context; and what happened when the answer fails.
   GenerateResult generate(std::span<const int32_t> prompt, const GenerateOptions& options, const OnToken& on_token = {},
                           const OnPrefill& on_prefill = {});
 
-  /// Forgets the conversation.
-  void reset();
-  int64_t context() const { return options_.context; }
+  /// Forgets all conversations.
+  void reset() { engine_.clear_cache(); }
+  int64_t context() const { return engine_.options().context; }
 
  private:
-  int64_t reuse(std::span<const int32_t> prompt);
-  Tensor forward(std::span<const int32_t> ids);
-
-  const MiniMaxM1& model_;
-  Options options_;
-  Arena arena_;
-  Context ctx_;
-  StateCache cache_;
-  Sequence sequence_;
-  std::optional<StepGraph> step_graph_;  // with a GPU
-  std::vector<int32_t> history_;         // ids that are in the caches
-  std::optional<StateMark> prompt_end_;  // where the last prompt's last token is still to come
-  std::vector<int32_t> dead_ids_;
-  bool dead_ids_known_ = false;
-  SamplerScratch scratch_;
+  Engine engine_;
 };
 
 }  // namespace minimax::engine

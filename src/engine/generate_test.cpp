@@ -77,11 +77,11 @@ TEST_F(GenerateTest, CountsCachedTokens) {
   // The last token of an answer is sampled, not yet run through the model.
   next.push_back(5);
   EXPECT_EQ(warm.generate(next, greedy(3)).cached_tokens, 130 + 11);
-  // Another answer: back to the mark before that prompt's last token.
+  // Another last token.
   next.back() = 6;
-  EXPECT_EQ(warm.generate(next, greedy(3)).cached_tokens, 130 + 12);
-  // The same prompt again: all but its last token.
-  EXPECT_EQ(warm.generate(next, greedy(3)).cached_tokens, 130 + 12);
+  EXPECT_EQ(warm.generate(next, greedy(3)).cached_tokens, 130 + 11);
+  // The same prompt again: all of it.
+  EXPECT_EQ(warm.generate(next, greedy(3)).cached_tokens, 130 + 13);
   // Something else.
   next.front() = 0;
   EXPECT_EQ(warm.generate(next, greedy(3)).cached_tokens, 0);
