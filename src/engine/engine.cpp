@@ -43,6 +43,7 @@ void validate(const Request& request, const EngineOptions& options, int64_t voca
 void validate(const EngineOptions& options) {
   MM_CHECK(options.context >= 1, "context is ", options.context, ", expected at least 1");
   MM_CHECK(options.memory_bytes >= 0, "memory_bytes is ", options.memory_bytes, ", expected at least 0");
+  MM_CHECK(options.spill_bytes >= 0, "spill_bytes is ", options.spill_bytes, ", expected at least 0");
   MM_CHECK(!options.gpu || options.spill_folder.empty(),
            "spill_folder is given, but cached prefixes on a GPU cannot go to files yet");
   MM_CHECK(options.max_running >= 1, "max_running is ", options.max_running, ", expected at least 1");
@@ -289,6 +290,7 @@ void Engine::clear_cache() {
   impl_->between_steps([&] {
     impl_->scheduler.sessions().clear();
     impl_->scheduler.seats().prefixes().clear();
+    impl_->scheduler.seats().spill().clear();
   });
 }
 

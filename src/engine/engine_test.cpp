@@ -40,7 +40,8 @@ TEST_F(EngineTest, OneRequest) {
 
 // Whatever runs beside a request, however its prompt is cut, whatever was cached, and however often it gave way.
 TEST_F(EngineTest, RandomMixesGiveTheBitsOfOneSequenceAlone) {
-  int64_t preemptions = 0, cached = 0, recomputed = 0;
+  int64_t preemptions = 0, cached = 0, recomputed = 0, from_disk = 0;
+  const minimax::test::Folder folder;
   for (uint64_t round = 0; round < 12; ++round) {
     SCOPED_TRACE(round);
     Rng dice(100 + round);
@@ -50,6 +51,12 @@ TEST_F(EngineTest, RandomMixesGiveTheBitsOfOneSequenceAlone) {
     options.step_tokens = options.max_running + static_cast<int64_t>(dice.below(120));
     options.snapshots.every_tokens = static_cast<int64_t>(dice.below(3)) * 64;
     options.prefix_cache = round % 4 != 3;
+    if (round % 3 == 1) {
+      options.spill_folder = folder.path();
+      options.spill_bytes = 1 << 20;
+    }
+    options.speculation.max_drafts = static_cast<int64_t>(dice.below(4));
+    options.speculation.min_match = 1;
     const ModelConfig& config = tiny.model.config;
     // From room for one long sequence to room for all.
     options.memory_bytes =
@@ -85,8 +92,12 @@ TEST_F(EngineTest, RandomMixesGiveTheBitsOfOneSequenceAlone) {
     preemptions += engine.stats().preemptions;
     cached += engine.stats().cache_hit_tokens;
     recomputed += engine.stats().recomputed_tokens;
+    from_disk += engine.stats().cache_spill_loads;
+    EXPECT_LE(engine.stats().spilled_bytes, 1 << 20);
+    EXPECT_TRUE(std::filesystem::is_empty(folder.path())) << "files have no names";
     test::expect_all_free(engine);
   }
+  EXPECT_GT(from_disk, 0);
   EXPECT_GT(preemptions, 0);
   EXPECT_GT(recomputed, 0);
   EXPECT_GT(cached, 0);

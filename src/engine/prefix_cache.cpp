@@ -92,7 +92,20 @@ Tensor PrefixCache::logits(const Hit& hit) const {
 PrefixCache::Parts PrefixCache::parts(SnapshotId id) const {
   const auto found = snapshots_.find(id);
   if (found == snapshots_.end()) return {};
-  return {&found->second->mark, found->second->logits, pages_of(*found->second)};
+  const Snapshot& snapshot = *found->second;
+  Parts parts;
+  std::vector<const Node*> path;
+  const Node* root = snapshot.node;
+  for (; root->parent; root = root->parent) path.push_back(root);
+  for (auto node = path.rbegin(); node != path.rend(); ++node)
+    parts.ids.insert(parts.ids.end(), (*node)->ids.begin(), (*node)->ids.end());
+  parts.ids.insert(parts.ids.end(), snapshot.tail.begin(), snapshot.tail.end());
+  parts.salt = root->salt;
+  parts.mark = &snapshot.mark;
+  parts.logits = snapshot.logits;
+  parts.pages = pages_of(snapshot);
+  parts.saves = snapshot.length() - base_of(snapshot);
+  return parts;
 }
 
 std::vector<int32_t> PrefixCache::pages_of(const Snapshot& snapshot) const {
@@ -177,7 +190,7 @@ PrefixCache::SnapshotId PrefixCache::keep(const std::string& salt, std::span<con
     snapshot.mark = cache_.mark(sequence);
     cache_.close(sequence);
   }
-  if (!make_room(bytes, below)) {
+  if (!make_room({.bytes = bytes}, below)) {
     remove(snapshot);
     return 0;
   }
@@ -200,8 +213,8 @@ void PrefixCache::unpin(SnapshotId id) {
     --found->second->pins;
 }
 
-void PrefixCache::touch(Snapshot& snapshot) {
-  // Tokens that would have to be computed again: back to the next snapshot towards the root.
+/// Length of the next snapshot towards the root.
+int64_t PrefixCache::base_of(const Snapshot& snapshot) {
   int64_t base = 0;
   for (const Node* node = snapshot.node; node && base == 0; node = node->parent)
     for (const auto& other : node->snapshots)
@@ -209,6 +222,11 @@ void PrefixCache::touch(Snapshot& snapshot) {
           (node != snapshot.node ? other->tail.empty()
                                  : std::equal(other->tail.begin(), other->tail.end(), snapshot.tail.begin())))
         base = std::max(base, other->length());
+  return base;
+}
+
+void PrefixCache::touch(Snapshot& snapshot) {
+  const int64_t base = base_of(snapshot);
   int64_t bytes = cache_.mark_bytes(snapshot.length()) + (snapshot.logits.defined() ? snapshot.logits.bytes() : 0);
   if (snapshot.tail_page >= 0) bytes += cache_.page_bytes();
   if (snapshot.node->children.empty() && snapshot.node->snapshots.size() == 1)
@@ -217,12 +235,12 @@ void PrefixCache::touch(Snapshot& snapshot) {
   snapshot.worth = clock_ + static_cast<double>(snapshot.length() - base) / mebibytes;
 }
 
-bool PrefixCache::make_room(int64_t bytes) {
-  return make_room(bytes, kAnyWorth);
+bool PrefixCache::make_room(const StateCache::Need& need) {
+  return make_room(need, kAnyWorth);
 }
 
-bool PrefixCache::make_room(int64_t bytes, double below) {
-  while (!cache_.budget().fits(bytes))
+bool PrefixCache::make_room(const StateCache::Need& need, double below) {
+  while (!cache_.fits(need))
     if (!evict_one(below)) return false;
   return true;
 }
@@ -235,6 +253,7 @@ bool PrefixCache::evict_one(double below) {
   if (!worst || worst->worth > below || (worst->pins > 0 && below != kAnyWorth)) return false;
   if (worst->pins == 0) clock_ = std::max(clock_, worst->worth);
   ++counts_.evictions;
+  if (on_evict) on_evict(parts(worst->id));
   remove(*worst);
   return true;
 }

@@ -3,6 +3,7 @@
 
 #include <array>
 #include <cstdint>
+#include <functional>
 #include <limits>
 #include <map>
 #include <memory>
@@ -68,8 +69,8 @@ class PrefixCache {
   void pin(SnapshotId id);
   void unpin(SnapshotId id);
 
-  /// Evicts until `bytes` fit the budget; false when they do not after all is gone.
-  bool make_room(int64_t bytes);
+  /// Evicts until there is room; false when there is none after all is gone.
+  bool make_room(const StateCache::Need& need);
 
   /// Forgets what was kept under a salt.
   void drop(const std::string& salt);
@@ -79,24 +80,30 @@ class PrefixCache {
 
   /// The parts of a snapshot, to be written to a file. Valid until the tree changes.
   struct Parts {
+    std::string salt;
+    std::vector<int32_t> ids;
     const StateMark* mark = nullptr;
     Tensor logits;
     std::vector<int32_t> pages;
+    int64_t saves = 0;  ///< tokens that would have to be computed without it
   };
   Parts parts(SnapshotId id) const;
+  /// Called before a snapshot is evicted (not when it is dropped or cleared). Must not change the tree.
+  std::function<void(const Parts&)> on_evict;
 
  private:
   struct Node;
   struct Snapshot;
   static constexpr double kAnyWorth = std::numeric_limits<double>::infinity();
 
-  bool make_room(int64_t bytes, double below);
+  bool make_room(const StateCache::Need& need, double below);
   bool evict_one(double below);
   void remove(Snapshot& snapshot);
   void trim(Node* node);
   void hold(int32_t page);
   void let_go(int32_t page);
   void touch(Snapshot& snapshot);
+  static int64_t base_of(const Snapshot& snapshot);
   std::vector<int32_t> pages_of(const Snapshot& snapshot) const;
   Node* path_of(const std::string& salt, std::span<const int32_t> ids, Sequence& sequence);
   SnapshotId put(Snapshot& snapshot, Sequence& sequence, bool close);

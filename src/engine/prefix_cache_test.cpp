@@ -81,7 +81,7 @@ TEST_F(PrefixCacheTest, PagesAreSharedAndGoWithTheLastSnapshot) {
 TEST_F(PrefixCacheTest, EvictsWhatIsWorthLeast) {
   const auto evict_one = [&] {
     const int64_t before = prefixes.counts().evictions;
-    prefixes.make_room(cache.budget().free() + 1);
+    prefixes.make_room({.bytes = cache.budget().free() + 1});
     return prefixes.counts().evictions - before;
   };
   // A long prefix is dear to compute again, a short one cheap, for about the same bytes.
@@ -124,7 +124,7 @@ TEST_F(PrefixCacheTest, WhatIsUsedStays) {
     longer.push_back(1);
     Sequence sequence = prefixes.resume(prefixes.find("", longer));
     cache.close(sequence);
-    ASSERT_TRUE(prefixes.make_room(cache.budget().free() + 1));
+    ASSERT_TRUE(prefixes.make_room({.bytes = cache.budget().free() + 1}));
     EXPECT_EQ(found(longer), 128);
   }
 }
@@ -156,7 +156,7 @@ TEST_F(PrefixCacheTest, RandomUseLosesNoPage) {
         if (rng.below(20) == 0)
           prefixes.drop("1");
         else
-          prefixes.make_room(std::min(cache.budget().limit(), cache.budget().free() + cache.page_bytes()));
+          prefixes.make_room({.bytes = std::min(cache.budget().limit(), cache.budget().free() + cache.page_bytes())});
     }
     ASSERT_GE(cache.budget().free(), 0);
     ASSERT_EQ(cache.budget().used(), cache.used_pages() * cache.page_bytes() + cache.used_slots() * cache.slot_bytes() +

@@ -511,6 +511,7 @@ void Scheduler::weights_changed(bool recompute) {
   sessions_.clear();
   sessions_.forget_tag();
   seats_.prefixes().clear();
+  seats_.spill().clear();
   const std::vector<Answer*> running = seats_.running();
   if (recompute)
     for (Answer* answer : running) seats_.restart(*answer);
@@ -538,6 +539,9 @@ EngineStats Scheduler::stats() const {
   now.cache_query_tokens = seats.query_tokens;
   now.cache_hit_tokens = seats.hit_tokens;
   now.cache_evictions = prefixes.evictions;
+  now.cache_spills = seats_.spill().writes();
+  now.cache_spill_loads = seats.spill_loads;
+  now.spilled_bytes = seats_.spill().bytes();
   now.preemptions = seats.preemptions;
   return now;
 }

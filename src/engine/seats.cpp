@@ -24,20 +24,31 @@ bool before(const Answer* a, const Answer* b) {
 }  // namespace
 
 Seats::Seats(const ModelConfig& config, const EngineOptions& options)
-    : options_(options),
+    : config_(config),
+      options_(options),
       every_tokens_((options.snapshots.every_tokens + kChunk - 1) / kChunk * kChunk),
       // One slot more than sequences run: what is read from a file goes through it.
       cache_(config, StateCache::Limits{memory_bytes(config, options), options.max_running + 1},
              cache_context(options)),
-      prefixes_(cache_) {
-  MM_CHECK_KIND(kOutOfMemory, cache_.budget().fits(cache_.slot_bytes() + cache_.page_bytes()), "memory_bytes is ",
-                cache_.budget().limit(), ", expected at least ", cache_.slot_bytes() + cache_.page_bytes(),
+      prefixes_(cache_),
+      spill_(options.spill_folder, options.spill_bytes) {
+  MM_CHECK_KIND(kOutOfMemory, cache_.max_pages_of_one() >= 1, "memory_bytes is ", cache_.budget().limit(),
+                ", expected at least ", cache_.slot_bytes() + cache_.page_bytes(),
                 " for the lightning states of one sequence and one page of ", kChunk, " tokens");
+  if (!spill_.enabled()) return;
+  prefixes_.on_evict = [this](const PrefixCache::Parts& parts) {
+    if (parts.saves < kChunk) return;  // sooner computed than read
+    SavedSession prefix;
+    prefix.salt = parts.salt;
+    prefix.ids = parts.ids;
+    prefix.snapshot = cache_.view(*parts.mark, parts.pages);
+    prefix.logits = parts.logits;
+    spill_.put(prefix, config_);
+  };
 }
 
 int64_t Seats::max_tokens() const {
-  const int64_t pages = (cache_.budget().limit() - cache_.slot_bytes()) / cache_.page_bytes();
-  return std::min(options_.context, std::max<int64_t>(pages, 0) * kChunk);
+  return std::min(options_.context, cache_.max_pages_of_one() * kChunk);
 }
 
 /// Whether the job uses the prefix cache at all: for others' sake, or for its own answers'.
@@ -45,7 +56,7 @@ bool Seats::shares(const Job& job) const {
   return (options_.prefix_cache && job.request.use_cache) || job.answers.size() > 1;
 }
 
-/// A prompt whose log-probs are wanted must go through the model; a snapshot of its own is as good as that.
+/// What gave way goes on from its own snapshot, shared or not.
 bool Seats::may_reuse(const Answer& answer) const {
   return shares(answer.job) || answer.pinned != 0;
 }
@@ -55,7 +66,11 @@ bool Seats::admit(Answer& answer) {
   PrefixCache::Hit hit;
   if (may_reuse(answer)) {
     hit = prefixes_.find(job.salt, answer.ids);
-    if (job.scores_prompt() && !job.prompt_read && hit.length > job.scored) hit = {};
+    if (spill_.enabled() && !answer.asked_disk) {
+      fetch_spilled(answer, hit);
+      hit = prefixes_.find(job.salt, answer.ids);
+    }
+    if (answer.scores_prompt() && hit.length > job.scored) hit = {};
   }
   const bool out_of_slots = static_cast<int64_t>(running_.size()) >= options_.max_running;
   if (out_of_slots && !answer.goes_before(*running_.back())) return false;
@@ -64,14 +79,13 @@ bool Seats::admit(Answer& answer) {
   prefixes_.pin(hit.snapshot);
   if (out_of_slots) preempt(*running_.back());
   // One page for each running sequence besides, or the next token of one of them would send this one away again.
-  const int64_t pages = StateCache::pages_for(answer.length()) - hit.length / kChunk;
-  const int64_t headroom = static_cast<int64_t>(running_.size()) * cache_.page_bytes();
-  const int64_t bytes = cache_.slot_bytes() + pages * cache_.page_bytes();
-  bool fits = make_room(answer, bytes + headroom);
+  const int64_t pages = StateCache::pages_for(answer.length());
+  const auto headroom = static_cast<int64_t>(running_.size());
+  bool fits = make_room(answer, {.pages = pages - hit.length / kChunk + headroom, .slots = 1});
   prefixes_.unpin(hit.snapshot);
   if (hit.snapshot && !prefixes_.has(hit.snapshot)) {  // the room was made of it
     hit = {};
-    fits = make_room(answer, cache_.slot_bytes() + StateCache::pages_for(answer.length()) * cache_.page_bytes());
+    fits = make_room(answer, {.pages = pages, .slots = 1});
   }
   if (!fits) return false;
 
@@ -93,8 +107,8 @@ bool Seats::admit(Answer& answer) {
 }
 
 /// False when `answer`, which may be running itself, is the last that could give way.
-bool Seats::make_room(Answer& answer, int64_t bytes) {
-  while (!prefixes_.make_room(bytes)) {
+bool Seats::make_room(Answer& answer, const StateCache::Need& need) {
+  while (!prefixes_.make_room(need)) {
     if (running_.empty() || !answer.goes_before(*running_.back())) return false;
     // A newcomer of the same priority waits for its turn; one that runs already goes by its place.
     if (answer.phase == Answer::Phase::kWaiting && answer.job.request.priority >= running_.back()->job.request.priority)
@@ -106,7 +120,7 @@ bool Seats::make_room(Answer& answer, int64_t bytes) {
 
 bool Seats::grow(Answer& answer, int64_t length) {
   const int64_t missing = StateCache::pages_for(length) - static_cast<int64_t>(answer.sequence.pages.size());
-  if (missing > 0 && !make_room(answer, missing * cache_.page_bytes())) {
+  if (missing > 0 && !make_room(answer, {.pages = missing})) {
     preempt(answer);
     return false;
   }
@@ -121,6 +135,7 @@ void Seats::seat(Answer& answer, Sequence sequence) {
 }
 
 void Seats::unseat(Answer& answer) {
+  answer.asked_disk = false;
   cache_.close(answer.sequence);
   answer.logits = {};
   std::erase(running_, &answer);
@@ -151,16 +166,32 @@ PrefixCache::SnapshotId Seats::leave(Answer& answer, bool keep_state, bool pinne
   return kept;
 }
 
-PrefixCache::SnapshotId Seats::adopt(const SavedSession& saved) {
+PrefixCache::SnapshotId Seats::adopt(const SavedSession& saved, bool pinned) {
   const int64_t pages = StateCache::pages_for(saved.snapshot.state.length);
-  if (!prefixes_.make_room(cache_.slot_bytes() + pages * cache_.page_bytes())) return 0;
+  if (!prefixes_.make_room({.pages = pages, .slots = 1})) return 0;
   Sequence sequence = cache_.restore(saved.snapshot);
   Tensor logits;
   if (saved.logits.defined()) {  // not a view of the file
     logits = Tensor::empty(saved.logits.shape(), DType::kFloat32);
     std::copy_n(saved.logits.data<float>(), saved.logits.elements(), logits.data<float>());
   }
-  return prefixes_.keep(saved.salt, saved.ids, sequence, logits, true, true);
+  return prefixes_.keep(saved.salt, saved.ids, sequence, logits, true, pinned);
+}
+
+PrefixCache::SnapshotId Seats::adopt(const SavedSession& saved) {
+  return adopt(saved, true);
+}
+
+/// Once for each time an answer waits for a seat: what does not fit now would only drive others out.
+void Seats::fetch_spilled(Answer& answer, const PrefixCache::Hit& hit) {
+  answer.asked_disk = true;
+  const SavedSession* saved = spill_.find(answer.job.salt, answer.ids);
+  if (!saved || static_cast<int64_t>(saved->ids.size()) < hit.length + kChunk) return;
+  const SavedSession held = *saved;  // shares the mapping: making room may drop it from the disk
+  const auto id = adopt(held, false);
+  if (id == 0) return;
+  ++counts_.spill_loads;
+  spill_.drop(spill_.find_exact(held.salt, held.ids));
 }
 
 int64_t Seats::next_stop(const Answer& answer) const {

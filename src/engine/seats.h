@@ -7,6 +7,7 @@
 #include "engine/engine.h"
 #include "engine/job.h"
 #include "engine/session_file.h"
+#include "engine/spill.h"
 
 namespace minimax::engine {
 
@@ -47,26 +48,32 @@ class Seats {
   const StateCache& cache() const { return cache_; }
   PrefixCache& prefixes() { return prefixes_; }
   const PrefixCache& prefixes() const { return prefixes_; }
+  Spill& spill() { return spill_; }
+  const Spill& spill() const { return spill_; }
   /// Tokens that one sequence can have.
   int64_t max_tokens() const;
 
   struct Counts {
-    int64_t preemptions = 0, queries = 0, query_tokens = 0, hit_tokens = 0;
+    int64_t preemptions = 0, queries = 0, query_tokens = 0, hit_tokens = 0, spill_loads = 0;
   };
   const Counts& counts() const { return counts_; }
 
  private:
   bool may_reuse(const Answer& answer) const;
   bool shares(const Job& job) const;
-  bool make_room(Answer& answer, int64_t bytes);
+  bool make_room(Answer& answer, const StateCache::Need& need);
+  void fetch_spilled(Answer& answer, const PrefixCache::Hit& hit);
+  PrefixCache::SnapshotId adopt(const SavedSession& saved, bool pinned);
   void seat(Answer& answer, Sequence sequence);
   void unseat(Answer& answer);
   void unpin(PrefixCache::SnapshotId& id);
 
+  const ModelConfig& config_;
   const EngineOptions& options_;
   int64_t every_tokens_;
   StateCache cache_;
   PrefixCache prefixes_;
+  Spill spill_;
   std::vector<Answer*> running_;
   Counts counts_;
 };

@@ -43,16 +43,21 @@ SessionInfo Sessions::save(const std::string& name, const std::filesystem::path&
   const auto found = sessions_.find(name);
   MM_CHECK_KIND(kNotFound, found != sessions_.end(), "no session \"", name, "\"");
   const Session& session = found->second;
-  MM_CHECK_KIND(kNotFound, seats_.prefixes().has(session.snapshot), "session \"", name, "\" of ", session.ids.size(),
-                " tokens had to leave memory");
-  const PrefixCache::Parts parts = seats_.prefixes().parts(session.snapshot);
   SavedSession saved;
+  if (seats_.prefixes().has(session.snapshot)) {
+    const PrefixCache::Parts parts = seats_.prefixes().parts(session.snapshot);
+    saved.snapshot = seats_.cache().view(*parts.mark, parts.pages);
+    saved.logits = parts.logits;
+  } else {
+    const SavedSession* spilled = seats_.spill().find_exact(session.salt, session.ids);
+    MM_CHECK_KIND(kNotFound, spilled, "session \"", name, "\" of ", session.ids.size(), " tokens had to leave memory");
+    saved.snapshot = spilled->snapshot;
+    saved.logits = spilled->logits;
+  }
   saved.name = name;
   saved.salt = session.salt;
   saved.kernels = session.kernels;
   saved.ids = session.ids;
-  saved.snapshot = seats_.cache().view(*parts.mark, parts.pages);
-  saved.logits = parts.logits;
   write_session(path, saved, tag());
   SessionInfo written = info(name, session);
   written.bytes = static_cast<int64_t>(std::filesystem::file_size(path));

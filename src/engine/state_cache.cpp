@@ -61,16 +61,27 @@ StateCache::StateCache(const ModelConfig& config, Limits limits, const Context& 
 
 /// `bytes` or `pages` is negative: what the other one means.
 StateCache::StateCache(const ModelConfig& config, const Context& ctx, int64_t bytes, int64_t pages, int64_t slots)
-    // A model without softmax layers has pages of nothing; they count a little, so that there is an end to them.
-    : page_bytes_(std::max<int64_t>(kv_bytes_per_token(config), 16) * kChunk),
-      slot_bytes_(state_bytes_per_sequence(config)),
-      state_bytes_(count(config, LayerKind::kLightning) * config.attention_dim() * config.head_dim *
-                   size_of(DType::kFloat32)),
-      budget_(0) {
-  slots = std::max<int64_t>(slots, 0);
-  pages_ = pages >= 0 ? pages : std::clamp<int64_t>(bytes / page_bytes_, 0, std::numeric_limits<int32_t>::max());
-  slots_ = slots;
-  budget_ = MemoryBudget(bytes >= 0 ? bytes : pages_ * page_bytes_ + slots_ * slot_bytes_);
+    : slots_(std::max<int64_t>(slots, 0)), taken_at_once_(ctx.device != Device::kCpu), budget_(0) {
+  for (const LayerKind kind : config.layer_kind) {  // a page and a slot, to see how large they are here
+    if (kind == LayerKind::kSoftmax) {
+      const KvPages page = make_pages(ctx, 1, config.kv_heads, config.head_dim);
+      page_bytes_ += page.k.bytes() + page.v.bytes();
+    } else {
+      const LightningSlots slot = make_slots(ctx, 1, config.heads, config.head_dim);
+      state_bytes_ += slot.state.bytes();
+      slot_bytes_ += slot.state.bytes() + slot.k_window.bytes() + slot.v_window.bytes();
+    }
+  }
+  // A model without softmax layers has pages of nothing; they count a little, so that there is an end to them.
+  page_bytes_ = std::max<int64_t>(page_bytes_, 16 * kChunk);
+
+  const int64_t rest = std::max<int64_t>(bytes - slots_ * slot_bytes_, 0);
+  pages_ = pages >= 0 ? pages : (taken_at_once_ ? rest / 3 * 2 : std::max<int64_t>(bytes, 0)) / page_bytes_;
+  pages_ = std::min<int64_t>(pages_, std::numeric_limits<int32_t>::max());
+  const int64_t pools = pages_ * page_bytes_ + slots_ * slot_bytes_;
+  budget_ = MemoryBudget(bytes >= 0 ? bytes : pools);
+  if (taken_at_once_) budget_.take(pools);
+
   for (const LayerKind kind : config.layer_kind) {
     LayerCache& layer = layers_.emplace_back();
     if (kind == LayerKind::kSoftmax)
@@ -83,23 +94,35 @@ StateCache::StateCache(const ModelConfig& config, const Context& ctx, int64_t by
   for (int64_t slot = slots_; slot-- > 0;) free_slots_.push_back(static_cast<int32_t>(slot));
 }
 
+bool StateCache::fits(const Need& need) const {
+  return need.pages <= static_cast<int64_t>(free_pages_.size()) &&
+         need.slots <= static_cast<int64_t>(free_slots_.size()) &&
+         budget_.fits(charge(need.pages * page_bytes_ + need.slots * slot_bytes_) + need.bytes);
+}
+
 int64_t StateCache::free_pages() const {
-  return std::min(static_cast<int64_t>(free_pages_.size()), std::max<int64_t>(budget_.free(), 0) / page_bytes_);
+  const auto left = static_cast<int64_t>(free_pages_.size());
+  return taken_at_once_ ? left : std::min(left, std::max<int64_t>(budget_.free(), 0) / page_bytes_);
 }
 
 int64_t StateCache::free_slots() const {
   const auto left = static_cast<int64_t>(free_slots_.size());
-  return slot_bytes_ == 0 ? left : std::min(left, std::max<int64_t>(budget_.free(), 0) / slot_bytes_);
+  return taken_at_once_ || slot_bytes_ == 0 ? left : std::min(left, std::max<int64_t>(budget_.free(), 0) / slot_bytes_);
+}
+
+int64_t StateCache::max_pages_of_one() const {
+  if (slots_ == 0) return 0;
+  return taken_at_once_ ? pages_ : std::clamp<int64_t>((budget_.limit() - slot_bytes_) / page_bytes_, 0, pages_);
 }
 
 Sequence StateCache::open() {
   MM_CHECK_KIND(kOutOfMemory, !free_slots_.empty(), "all sequence slots of the cache are taken");
-  MM_CHECK_KIND(kOutOfMemory, budget_.fits(slot_bytes_), "the cache has ", budget_.free(),
+  MM_CHECK_KIND(kOutOfMemory, fits({.slots = 1}), "the cache has ", budget_.free(),
                 " bytes free, the lightning states of a sequence need ", slot_bytes_);
   Sequence sequence;
   sequence.slot = free_slots_.back();
   free_slots_.pop_back();
-  budget_.take(slot_bytes_);
+  budget_.take(charge(slot_bytes_));
   return sequence;  // its slot is zeroed by the model when position 0 comes
 }
 
@@ -107,14 +130,14 @@ int32_t StateCache::take_page() {
   const int32_t page = free_pages_.back();
   free_pages_.pop_back();
   references_[static_cast<size_t>(page)] = 1;
-  budget_.take(page_bytes_);
+  budget_.take(charge(page_bytes_));
   return page;
 }
 
 void StateCache::release(int32_t page) {
   if (--references_[static_cast<size_t>(page)] > 0) return;
   free_pages_.push_back(page);
-  budget_.give_back(page_bytes_);
+  budget_.give_back(charge(page_bytes_));
 }
 
 void StateCache::reserve(Sequence& sequence, int64_t length) {
@@ -127,7 +150,7 @@ void StateCache::reserve(Sequence& sequence, int64_t length) {
 void StateCache::close_slot(Sequence& sequence) {
   if (sequence.slot < 0) return;
   free_slots_.push_back(sequence.slot);
-  budget_.give_back(slot_bytes_);
+  budget_.give_back(charge(slot_bytes_));
   sequence.slot = -1;
 }
 

@@ -34,14 +34,15 @@ struct Snapshot {
   std::vector<std::vector<KvPages>> pages;
 };
 
-/// Pages and slots are counted against one budget, beside what others take from it (budget()). Memory is taken from the
-/// system as pages are first written, not when the cache is made. Not thread-safe.
+/// Pages and slots are counted against one budget, beside what others take from it (budget()). Not thread-safe.
 class StateCache {
  public:
   /// Room for `max_seqs` sequences with `max_tokens` tokens in all, each sequence rounded up to a page of kChunk.
   /// In the memory of `ctx`, in the layout its ops want; on a GPU memory is taken at once.
   StateCache(const ModelConfig& config, int64_t max_tokens, int64_t max_seqs, const Context& ctx = {});
 
+  /// On the CPU pages, slots and snapshots take what they need of the bytes, and from the system as they are first
+  /// written. On a GPU memory is taken at once: slots for max_seqs, and of the rest two thirds for pages.
   struct Limits {
     int64_t bytes = 0;     ///< pages, slots, and what is charged to budget()
     int64_t max_seqs = 1;  ///< slots
@@ -79,6 +80,13 @@ class StateCache {
   /// What the model's forward pass reads and extends, one for each layer.
   std::span<LayerCache> layers() { return layers_; }
 
+  /// What somebody is about to take.
+  struct Need {
+    int64_t pages = 0;
+    int64_t slots = 0;
+    int64_t bytes = 0;  ///< charged to budget()
+  };
+  bool fits(const Need& need) const;
   MemoryBudget& budget() { return budget_; }
   const MemoryBudget& budget() const { return budget_; }
   /// That could be taken now.
@@ -87,6 +95,8 @@ class StateCache {
   int64_t used_pages() const { return pages_ - static_cast<int64_t>(free_pages_.size()); }
   int64_t used_slots() const { return slots_ - static_cast<int64_t>(free_slots_.size()); }
   int64_t max_tokens() const { return pages_ * kChunk; }
+  /// Pages that a sequence can have that is alone in the cache.
+  int64_t max_pages_of_one() const;
 
   /// Against the budget: of one page over all layers, of one slot, and of a mark at `length`.
   int64_t page_bytes() const { return page_bytes_; }
@@ -105,8 +115,11 @@ class StateCache {
   int32_t take_page();
   void copy_page(int32_t from, int32_t to);
 
-  int64_t pages_, slots_;
-  int64_t page_bytes_, slot_bytes_, state_bytes_;
+  int64_t charge(int64_t bytes) const { return taken_at_once_ ? 0 : bytes; }
+
+  int64_t pages_ = 0, slots_ = 0;
+  int64_t page_bytes_ = 0, slot_bytes_ = 0, state_bytes_ = 0;
+  bool taken_at_once_ = false;  // pages and slots are charged when the cache is made
   MemoryBudget budget_;
   std::vector<LayerCache> layers_;
   std::vector<int32_t> free_pages_, free_slots_;  // taken from the back
