@@ -93,8 +93,17 @@ void check_rest(const Host& host, std::vector<Finding>& findings) {
         {Severity::kAdvice,
          fmt::format("{} has {} free", host.machine.folder.string(), human_bytes(*host.machine.disk_free)),
          "make room before writing models or logits there"});
-  if (!host.gpus.gpus.empty())
-    findings.push_back({Severity::kNote, "this version computes on the processor: the GPUs are not used yet", ""});
+  if (host.gpus.gpus.empty()) return;
+  if (host.gpus.gpus.size() > 1)
+    findings.push_back({Severity::kNote, fmt::format("of {} GPUs the first one is used", host.gpus.gpus.size()), ""});
+  const cuda::GpuInfo& gpu = host.gpus.gpus[0];
+  if (gpu.compute_major != 9)
+    findings.push_back(
+        {Severity::kAdvice,
+         fmt::format("the products of this version use the tensor cores of Hopper GPUs (compute 9.0) only; "
+                     "compute {}.{} runs them on float32 units, which is slow",
+                     gpu.compute_major, gpu.compute_minor),
+         "compare with --device cpu"});
 }
 
 }  // namespace

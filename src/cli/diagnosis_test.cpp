@@ -86,9 +86,19 @@ TEST(Diagnosis, Memory) {
   EXPECT_THAT(only_finding(host).what, HasSubstr("5.00 MB free"));
 }
 
+TEST(Diagnosis, GpusThatAreNotWhatTheKernelsAreFor) {
+  Host host = healthy();
+  host.gpus.gpus.push_back({.name = "H200", .compute_major = 9});
+  EXPECT_TRUE(diagnose(host).empty());
+  host.gpus.gpus.push_back({.name = "H200", .compute_major = 9});
+  EXPECT_THAT(only_finding(host).what, HasSubstr("of 2 GPUs the first one is used"));
+  host.gpus.gpus = {{.name = "A100", .compute_major = 8, .compute_minor = 0}};
+  EXPECT_THAT(only_finding(host).what, HasSubstr("compute 8.0 runs them on float32 units"));
+}
+
 TEST(Diagnosis, WorstFirst) {
   Host host = healthy();
-  host.gpus.gpus.emplace_back();
+  host.gpus.gpus.resize(2, {.compute_major = 9});
   host.threads = 16;
   host.isa_error = "bad";
   std::vector<Severity> order;
