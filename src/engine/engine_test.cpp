@@ -376,6 +376,16 @@ TEST_F(EngineTest, WeightsMayChangeBetweenSteps) {
   EXPECT_EQ(engine.weights_version(), 1);
   EXPECT_EQ(after->usage.cached_tokens, 0) << "states of the old weights are forgotten";
   expect_same(after->answers.at(0), expected_answer(tiny, request), "new weights");
+  // One that goes on from the states of the old weights leaves nothing for others.
+  const Request other = request_of(random_ids(rng, 60), 20);
+  submit(engine, other);
+  for (int step = 0; step < 5; ++step) engine.step();
+  engine.update_weights([&] { head[3] += 1; }, false);
+  engine.run();
+  EXPECT_EQ(engine.stats().cached_snapshots, 0);
+  const auto again = submit(engine, other);
+  engine.run();
+  expect_same(again->answers.at(0), expected_answer(tiny, other), "newer weights");
   EXPECT_EQ(across->answers.at(0).tokens.front().weights_version, 0);
   EXPECT_EQ(across->answers[0].tokens.back().weights_version, 1);
 }

@@ -64,8 +64,9 @@ struct Answer {
   int64_t branch_at = 0;               // the prompt leaves what the prefix cache knows here; 0: nowhere
   int64_t furthest = 0;                // sequence.length it has had: what is computed below it is computed again
   PrefixCache::SnapshotId pinned = 0;  // of a preemption
-  bool asked_disk = false;             // for a spilled prefix, since it last had a seat
-  bool alone = false;                  // runs in a batch of its own, since a batch with it failed
+  bool stale = false;       // its state was made by weights that have changed since: nobody else may go on from it
+  bool asked_disk = false;  // for a spilled prefix, since it last had a seat
+  bool alone = false;       // runs in a batch of its own, since a batch with it failed
   std::optional<PromptLookup> lookup;
   int64_t drafts = 0;  // tokens worth trying now
   Clock::time_point last_token;

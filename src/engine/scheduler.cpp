@@ -128,6 +128,7 @@ bool Scheduler::step() {
     choose(runs, logits);
     for (Run& run : runs) settle(run, logits);
   }
+  seats_.cache().trim();
   ++stats_.steps;
   stats_.step_seconds.add(seconds(Clock::now() - begin));
   sweep();
@@ -513,8 +514,13 @@ void Scheduler::weights_changed(bool recompute) {
   seats_.prefixes().clear();
   seats_.spill().clear();
   const std::vector<Answer*> running = seats_.running();
-  if (recompute)
-    for (Answer* answer : running) seats_.restart(*answer);
+  for (Answer* answer : running) {
+    if (recompute)
+      seats_.restart(*answer);
+    else
+      answer->stale = true;
+  }
+  dead_ids_known_ = false;
 }
 
 EngineStats Scheduler::stats() const {

@@ -135,6 +135,7 @@ void Seats::seat(Answer& answer, Sequence sequence) {
 }
 
 void Seats::unseat(Answer& answer) {
+  answer.stale = false;
   answer.asked_disk = false;
   cache_.close(answer.sequence);
   answer.logits = {};
@@ -146,7 +147,7 @@ void Seats::preempt(Answer& answer) {
   ++counts_.preemptions;
   ++answer.job.usage.preemptions;
   unpin(answer.pinned);
-  answer.pinned = prefixes_.keep(answer.job.salt, answer.ids, answer.sequence, {}, true, true);
+  if (!answer.stale) answer.pinned = prefixes_.keep(answer.job.salt, answer.ids, answer.sequence, {}, true, true);
   unseat(answer);
 }
 
@@ -157,7 +158,7 @@ void Seats::restart(Answer& answer) {
 PrefixCache::SnapshotId Seats::leave(Answer& answer, bool keep_state, bool pinned) {
   PrefixCache::SnapshotId kept = 0;
   if (answer.phase == Answer::Phase::kRunning) {
-    if (keep_state && options_.prefix_cache && answer.job.request.use_cache)
+    if (keep_state && !answer.stale && options_.prefix_cache && answer.job.request.use_cache)
       kept = prefixes_.keep(answer.job.salt, answer.ids, answer.sequence, {}, true, pinned);
     unseat(answer);
   }
@@ -216,7 +217,7 @@ void Seats::keep_prefix(Answer& answer, const Tensor& last_logits) {
   const bool cached = options_.prefix_cache && job.request.use_cache;
   const bool wanted = cached && ((whole_prompt && options_.snapshots.prompt_end) || at == answer.branch_at ||
                                  (every_tokens_ > 0 && at % every_tokens_ == 0));
-  if (!wanted && !first_of_many) return;
+  if (answer.stale || (!wanted && !first_of_many)) return;
   const auto id = prefixes_.keep(job.salt, answer.ids, answer.sequence, last_logits, false, first_of_many);
   if (first_of_many) job.root = id;
 }

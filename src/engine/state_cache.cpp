@@ -1,5 +1,8 @@
 #include "engine/state_cache.h"
 
+#include <sys/mman.h>
+#include <unistd.h>
+
 #include <algorithm>
 #include <cassert>
 #include <cstring>
@@ -41,6 +44,16 @@ void clear_unfilled(const Tensor& x, int64_t filled, bool transposed) {
     float* first = x.data<float>() + run * kChunk * row;
     std::fill(first + filled * row, first + kChunk * row, 0.0f);
   }
+}
+
+/// The whole memory pages of the system in one row; they read as zero afterwards.
+void give_back_row(const Tensor& x, int64_t row) {
+  if (!x.defined()) return;
+  static const auto page = static_cast<uintptr_t>(::sysconf(_SC_PAGESIZE));
+  const Tensor bytes = x.rows(row, row + 1);
+  const auto begin = (reinterpret_cast<uintptr_t>(bytes.raw()) + page - 1) / page * page;
+  const auto end = (reinterpret_cast<uintptr_t>(bytes.raw()) + static_cast<uintptr_t>(bytes.bytes())) / page * page;
+  if (begin < end) ::madvise(reinterpret_cast<void*>(begin), end - begin, MADV_DONTNEED);
 }
 
 int64_t count(const ModelConfig& config, LayerKind kind) {
@@ -90,6 +103,8 @@ StateCache::StateCache(const ModelConfig& config, const Context& ctx, int64_t by
       layer.lightning = make_slots(ctx, slots_, config.heads, config.head_dim);
   }
   references_.resize(static_cast<size_t>(pages_));
+  touched_pages_.resize(static_cast<size_t>(pages_));
+  touched_slots_.resize(static_cast<size_t>(slots_));
   for (int64_t page = pages_; page-- > 0;) free_pages_.push_back(static_cast<int32_t>(page));
   for (int64_t slot = slots_; slot-- > 0;) free_slots_.push_back(static_cast<int32_t>(slot));
 }
@@ -122,6 +137,8 @@ Sequence StateCache::open() {
   Sequence sequence;
   sequence.slot = free_slots_.back();
   free_slots_.pop_back();
+  if (touched_slots_[static_cast<size_t>(sequence.slot)]) idle_bytes_ -= slot_bytes_;
+  touched_slots_[static_cast<size_t>(sequence.slot)] = true;
   budget_.take(charge(slot_bytes_));
   return sequence;  // its slot is zeroed by the model when position 0 comes
 }
@@ -130,6 +147,8 @@ int32_t StateCache::take_page() {
   const int32_t page = free_pages_.back();
   free_pages_.pop_back();
   references_[static_cast<size_t>(page)] = 1;
+  if (touched_pages_[static_cast<size_t>(page)]) idle_bytes_ -= page_bytes_;
+  touched_pages_[static_cast<size_t>(page)] = true;
   budget_.take(charge(page_bytes_));
   return page;
 }
@@ -137,6 +156,7 @@ int32_t StateCache::take_page() {
 void StateCache::release(int32_t page) {
   if (--references_[static_cast<size_t>(page)] > 0) return;
   free_pages_.push_back(page);
+  idle_bytes_ += page_bytes_;
   budget_.give_back(charge(page_bytes_));
 }
 
@@ -150,6 +170,7 @@ void StateCache::reserve(Sequence& sequence, int64_t length) {
 void StateCache::close_slot(Sequence& sequence) {
   if (sequence.slot < 0) return;
   free_slots_.push_back(sequence.slot);
+  idle_bytes_ += slot_bytes_;
   budget_.give_back(charge(slot_bytes_));
   sequence.slot = -1;
 }
@@ -161,6 +182,29 @@ void StateCache::close(Sequence& sequence) {
     sequence.pages.pop_back();
   }
   sequence = Sequence();
+}
+
+void StateCache::trim() {
+  if (taken_at_once_) return;
+  const auto too_much = [&] { return idle_bytes_ > 0 && budget_.used() + idle_bytes_ > budget_.limit(); };
+  // Those that were free longest stand in front.
+  for (size_t i = 0; i < free_pages_.size() && too_much(); ++i) {
+    const auto page = static_cast<size_t>(free_pages_[i]);
+    if (!touched_pages_[page]) continue;
+    touched_pages_[page] = false;
+    idle_bytes_ -= page_bytes_;
+    for (const LayerCache& layer : layers_)
+      for (const Tensor& x : {layer.kv.k, layer.kv.v}) give_back_row(x, free_pages_[i]);
+  }
+  for (size_t i = 0; i < free_slots_.size() && too_much(); ++i) {
+    const auto slot = static_cast<size_t>(free_slots_[i]);
+    if (!touched_slots_[slot]) continue;
+    touched_slots_[slot] = false;
+    idle_bytes_ -= slot_bytes_;
+    for (const LayerCache& layer : layers_)
+      for (const Tensor& x : {layer.lightning.state, layer.lightning.k_window, layer.lightning.v_window})
+        give_back_row(x, free_slots_[i]);
+  }
 }
 
 StateMark StateCache::mark(const Sequence& sequence) const {

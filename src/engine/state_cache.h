@@ -87,6 +87,9 @@ class StateCache {
     int64_t bytes = 0;  ///< charged to budget()
   };
   bool fits(const Need& need) const;
+  /// Gives memory of free pages and slots back to the system when they and what is in use are more than the budget: a
+  /// budget that went from pages to snapshots must not be held twice. Cheap when there is nothing to do.
+  void trim();
   MemoryBudget& budget() { return budget_; }
   const MemoryBudget& budget() const { return budget_; }
   /// That could be taken now.
@@ -119,7 +122,9 @@ class StateCache {
 
   int64_t pages_ = 0, slots_ = 0;
   int64_t page_bytes_ = 0, slot_bytes_ = 0, state_bytes_ = 0;
-  bool taken_at_once_ = false;  // pages and slots are charged when the cache is made
+  std::vector<bool> touched_pages_, touched_slots_;  // have memory of the system
+  int64_t idle_bytes_ = 0;                           // of those that are free
+  bool taken_at_once_ = false;                       // pages and slots are charged when the cache is made
   MemoryBudget budget_;
   std::vector<LayerCache> layers_;
   std::vector<int32_t> free_pages_, free_slots_;  // taken from the back

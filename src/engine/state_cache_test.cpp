@@ -2,6 +2,9 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <fstream>
 
 #include "core/rng.h"
 
@@ -92,6 +95,41 @@ TEST(StateCache, RewindGivesPagesBack) {
   cache.rewind(sequence, mark);
   EXPECT_EQ(sequence.length, 70);
   EXPECT_EQ(cache.free_pages(), free_pages);
+}
+
+/// Bytes of this process in memory.
+int64_t resident() {
+  int64_t whole = 0, pages = 0;
+  std::ifstream("/proc/self/statm") >> whole >> pages;
+  return pages * ::sysconf(_SC_PAGESIZE);
+}
+
+TEST(StateCache, FreePagesAreGivenBackWhenTheBudgetIsNeededElsewhere) {
+  ModelConfig config = small_config();
+  config.kv_heads = 2;
+  config.head_dim = 64;  // a page is 64 KiB
+  constexpr int64_t kBytes = 64 << 20;
+  StateCache cache(config, StateCache::Limits{kBytes, 1});
+  const auto fill = [&] {
+    Sequence sequence = cache.open();
+    cache.reserve(sequence, (kBytes - cache.slot_bytes()) / cache.page_bytes() * kChunk);
+    for (const int32_t page : sequence.pages)
+      for (const Tensor& x : {cache.layers()[1].kv.k, cache.layers()[1].kv.v}) {
+        const Tensor row = x.rows(page, page + 1);
+        std::fill_n(row.data<float>(), row.elements(), 1.0f);
+      }
+    cache.close(sequence);
+  };
+  const int64_t before = resident();
+  fill();
+  cache.trim();
+  EXPECT_GT(resident() - before, kBytes / 2) << "nobody else wants it";
+  cache.budget().take(kBytes * 3 / 4);
+  cache.trim();
+  EXPECT_LT(resident() - before, kBytes / 2);
+  cache.budget().give_back(kBytes * 3 / 4);
+  fill();
+  EXPECT_GT(resident() - before, kBytes / 2);
 }
 
 TEST(StateCache, ErrorsSayWhatThereIs) {
