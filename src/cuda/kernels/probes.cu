@@ -1,6 +1,6 @@
 // What ceilings are made of: how fast this device reads its memory, and multiplies bfloat16 matrices.
-#include "cuda/hopper.cuh"
-#include "cuda/launch.cuh"
+#include "cuda/kernels/hopper.cuh"
+#include "cuda/kernels/launch.cuh"
 
 namespace minimax::cuda {
 namespace {

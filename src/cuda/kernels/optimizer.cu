@@ -3,8 +3,8 @@
 
 #include <algorithm>
 
-#include "cuda/launch.cuh"
-#include "cuda/loads.cuh"
+#include "cuda/kernels/launch.cuh"
+#include "cuda/kernels/loads.cuh"
 
 namespace minimax::cuda {
 namespace {

@@ -3,8 +3,8 @@
 // output is one sum over k in order.
 #include <cuda_bf16.h>
 
-#include "cuda/launch.cuh"
-#include "cuda/loads.cuh"
+#include "cuda/kernels/launch.cuh"
+#include "cuda/kernels/loads.cuh"
 
 namespace minimax::cuda {
 namespace {

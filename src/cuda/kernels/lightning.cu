@@ -18,9 +18,9 @@
 // so the second reading comes from L2; one multicast copy for the two was slower (4.97 ms against 3.34 at 131,072
 // tokens on an H200). Flops per chunk and block: 11 * 2 * 64^3 with the splits, 1408 cycles of tensor core
 // of the 2300 or so that a chunk takes: the rest is the state's warpgroup splitting and updating it.
-#include "cuda/hopper.cuh"
-#include "cuda/launch.cuh"
-#include "cuda/tensor_map.cuh"
+#include "cuda/kernels/hopper.cuh"
+#include "cuda/kernels/launch.cuh"
+#include "cuda/kernels/tensor_map.cuh"
 
 namespace minimax::cuda {
 namespace {

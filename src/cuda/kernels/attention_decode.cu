@@ -14,7 +14,7 @@
 
 #include <algorithm>
 
-#include "cuda/launch.cuh"
+#include "cuda/kernels/launch.cuh"
 
 namespace minimax::cuda {
 namespace {

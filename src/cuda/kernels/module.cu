@@ -3,8 +3,8 @@
 
 #include <cstdio>
 
+#include "cuda/kernels/runtime.cuh"
 #include "cuda/module.h"
-#include "cuda/runtime.cuh"
 
 namespace {
 

@@ -6,9 +6,9 @@
 //   lambda^(m-1-b) V dP = (dO V^T) * D;  dQ = lambda^(a+1) dO S^T + dP K;  dK = dP^T Q + lambda^(m-1-b) V dS^T dV = P^T
 //   dO + lambda^(m-1-b) K dS;  dS <- lambda^m dS + (lambda^(a+1) Q)^T dO
 // The gradient's chunks are independent once all S and dS are known, and these are sums of what each chunk adds.
-#include "cuda/launch.cuh"
-#include "cuda/lightning_chunks.cuh"
-#include "cuda/loads.cuh"
+#include "cuda/kernels/launch.cuh"
+#include "cuda/kernels/lightning_chunks.cuh"
+#include "cuda/kernels/loads.cuh"
 
 namespace minimax::cuda {
 namespace {

@@ -1,7 +1,7 @@
 // What the gradients of lightning attention share: chunks of packed sequences and the states between them.
 #pragma once
 
-#include "cuda/launch.cuh"
+#include "cuda/kernels/launch.cuh"
 
 namespace minimax::cuda {
 

@@ -3,7 +3,7 @@
 #include <numeric>
 
 #include "core/rng.h"
-#include "cuda/gpu_support.h"
+#include "cuda/kernels/gpu_support.h"
 
 namespace minimax::cuda {
 namespace {

@@ -7,9 +7,9 @@
 
 #include <cmath>
 
-#include "cuda/launch.cuh"
-#include "cuda/loads.cuh"
-#include "cuda/mma_tiles.cuh"
+#include "cuda/kernels/launch.cuh"
+#include "cuda/kernels/loads.cuh"
+#include "cuda/kernels/mma_tiles.cuh"
 
 namespace minimax::cuda {
 namespace {

@@ -2,8 +2,8 @@
 // states in float32. The formulas are in lightning_float.cu. One block of four warps for each head of each chunk: first
 // what the chunk adds to the states, then, when all states are known, its rows' gradients. P and dP are made transposed
 // where their sum runs over queries, so that a warp owns 16 rows of every output and nothing is added twice.
-#include "cuda/lightning_chunks.cuh"
-#include "cuda/mma_tiles.cuh"
+#include "cuda/kernels/lightning_chunks.cuh"
+#include "cuda/kernels/mma_tiles.cuh"
 
 namespace minimax::cuda {
 namespace {

@@ -8,7 +8,7 @@
 
 #include "core/version.h"
 #include "cuda/devices.h"
-#include "cuda/gpu_support.h"
+#include "cuda/kernels/gpu_support.h"
 
 namespace minimax::cuda {
 namespace {

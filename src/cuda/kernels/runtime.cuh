@@ -1,7 +1,7 @@
 // Memory, streams and events of the table: the CUDA runtime's, with errors as texts.
 #pragma once
 
-#include "cuda/launch.cuh"
+#include "cuda/kernels/launch.cuh"
 
 namespace minimax::cuda {
 

@@ -1,8 +1,8 @@
 // Random numbers made where they are wanted: for tests, benchmarks and models of random weights.
 #include <cuda_bf16.h>
 
-#include "cuda/launch.cuh"
-#include "cuda/loads.cuh"
+#include "cuda/kernels/launch.cuh"
+#include "cuda/kernels/loads.cuh"
 
 namespace minimax::cuda {
 namespace {

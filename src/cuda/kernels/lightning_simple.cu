@@ -2,7 +2,7 @@
 // kernels. One block per head of a sequence, one thread per value channel; the state lies in shared memory.
 #include <cuda_bf16.h>
 
-#include "cuda/launch.cuh"
+#include "cuda/kernels/launch.cuh"
 
 namespace minimax::cuda {
 namespace {

@@ -7,10 +7,10 @@
 // one sum over k in steps of 16, in order, whatever the tile: neighbours and row counts change no bit.
 #include <cuda_bf16.h>
 
-#include "cuda/hopper.cuh"
-#include "cuda/launch.cuh"
-#include "cuda/loads.cuh"
-#include "cuda/tensor_map.cuh"
+#include "cuda/kernels/hopper.cuh"
+#include "cuda/kernels/launch.cuh"
+#include "cuda/kernels/loads.cuh"
+#include "cuda/kernels/tensor_map.cuh"
 
 namespace minimax::cuda {
 namespace {

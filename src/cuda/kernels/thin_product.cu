@@ -1,7 +1,7 @@
 // A float32 product with few outputs, as the router has: x [rows, k] times weight [n, k], n up to a few dozen.
 // A block takes 32 rows and 32 outputs, a thread 4 x 2 of them; tiles of 32 terms come some stages ahead.
-#include "cuda/launch.cuh"
-#include "cuda/loads.cuh"
+#include "cuda/kernels/launch.cuh"
+#include "cuda/kernels/loads.cuh"
 
 namespace minimax::cuda {
 namespace {

@@ -1,8 +1,8 @@
 // Rows picked by index, rotary embedding, log-probabilities of rows of logits.
 #include <cuda_bf16.h>
 
-#include "cuda/launch.cuh"
-#include "cuda/loads.cuh"
+#include "cuda/kernels/launch.cuh"
+#include "cuda/kernels/loads.cuh"
 
 namespace minimax::cuda {
 namespace {

@@ -1,6 +1,6 @@
 // RMSNorm: one block a row, which is read twice, the second time from L1 or L2.
-#include "cuda/launch.cuh"
-#include "cuda/loads.cuh"
+#include "cuda/kernels/launch.cuh"
+#include "cuda/kernels/loads.cuh"
 
 namespace minimax::cuda {
 namespace {

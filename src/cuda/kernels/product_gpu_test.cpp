@@ -3,7 +3,7 @@
 
 #include <random>
 
-#include "cuda/gpu_support.h"
+#include "cuda/kernels/gpu_support.h"
 
 namespace minimax::cuda {
 namespace {

@@ -7,9 +7,9 @@
 
 #include <cmath>
 
-#include "cuda/launch.cuh"
-#include "cuda/loads.cuh"
-#include "cuda/mma.cuh"
+#include "cuda/kernels/launch.cuh"
+#include "cuda/kernels/loads.cuh"
+#include "cuda/kernels/mma.cuh"
 
 namespace minimax::cuda {
 namespace {

@@ -7,7 +7,7 @@
 // Memory bound: per head 64 KiB of state, 256 bytes for each k and v row of the window.
 #include <cuda_bf16.h>
 
-#include "cuda/launch.cuh"
+#include "cuda/kernels/launch.cuh"
 
 namespace minimax::cuda {
 namespace {

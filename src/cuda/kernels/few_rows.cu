@@ -5,8 +5,8 @@
 // fixed tree adds the lanes. x is read through L1, where all warps of a multiprocessor find it.
 #include <cuda_bf16.h>
 
-#include "cuda/launch.cuh"
-#include "cuda/loads.cuh"
+#include "cuda/kernels/launch.cuh"
+#include "cuda/kernels/loads.cuh"
 
 namespace minimax::cuda {
 namespace {

@@ -1,8 +1,8 @@
 // Routing of a mixture's tokens and their order by expert, without a round trip to the host.
 #include <cuda_bf16.h>
 
-#include "cuda/launch.cuh"
-#include "cuda/loads.cuh"
+#include "cuda/kernels/launch.cuh"
+#include "cuda/kernels/loads.cuh"
 
 namespace minimax::cuda {
 namespace {

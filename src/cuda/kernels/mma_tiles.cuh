@@ -2,8 +2,8 @@
 // of attention are made of.
 #pragma once
 
-#include "cuda/loads.cuh"
-#include "cuda/mma.cuh"
+#include "cuda/kernels/loads.cuh"
+#include "cuda/kernels/mma.cuh"
 
 namespace minimax::cuda {
 
