@@ -17,26 +17,44 @@ Tensor as_dtype(const Tensor& x, DType dtype) {
   return out;
 }
 
+/// Adds up what the weights take there, or puts them there.
 class Placement {
  public:
   Placement(cuda::Gpu& gpu, MatmulPrecision precision, std::optional<DType> dtype)
       : gpu_(gpu), precision_(precision), dtype_(dtype) {}
 
+  /// Bytes of all weights of `model` on the device.
+  int64_t measure(MiniMaxM1 model) {
+    measuring_ = true;
+    bytes_ = 0;
+    visit(model);
+    measuring_ = false;
+    return bytes_;
+  }
+  void visit(MiniMaxM1& model);
+
+ private:
   DType matrix_dtype(const Tensor& x) const {
     if (dtype_) return *dtype_;
     if (precision_ == MatmulPrecision::kBFloat16) return DType::kBFloat16;
     return x.dtype() == DType::kFloat16 ? DType::kFloat32 : x.dtype();
   }
-  void matrix(Weight& weight) const {
-    weight.data = to_memory(as_dtype(weight.data, matrix_dtype(weight.data)), &gpu_);
+  void put(Tensor& x, DType dtype) {
+    if (measuring_)
+      bytes_ += x.elements() * size_of(dtype);
+    else
+      x = to_memory(as_dtype(x, dtype), &gpu_);
   }
-  void exact(Tensor& x) const { x = to_memory(to_float32(x), &gpu_); }
+  void matrix(Weight& weight) { put(weight.data, matrix_dtype(weight.data)); }
+  void exact(Tensor& x) { put(x, DType::kFloat32); }
 
-  void experts(std::vector<ExpertWeights>& experts) const {
+  void experts(std::vector<ExpertWeights>& experts) {
     if (experts.empty()) return;
     const DType dtype = matrix_dtype(experts[0].gate.data);
     const int64_t size = experts[0].gate.data.elements();
     const auto count = static_cast<int64_t>(experts.size());
+    bytes_ += count * 3 * size * size_of(dtype);
+    if (measuring_) return;
     const Tensor block = Tensor::empty({count * 3 * size}, dtype, &gpu_);
     int64_t next = 0;
     for (ExpertWeights& expert : experts)
@@ -48,46 +66,52 @@ class Placement {
       }
   }
 
- private:
   cuda::Gpu& gpu_;
   MatmulPrecision precision_;
   std::optional<DType> dtype_;
+  bool measuring_ = false;
+  int64_t bytes_ = 0;
 };
+
+void Placement::visit(MiniMaxM1& model) {
+  const bool tied = model.lm_head.data.raw() == model.embed_tokens.data.raw();
+  matrix(model.embed_tokens);
+  for (DecoderLayer& layer : model.layers) {
+    exact(layer.attention_norm);
+    exact(layer.moe_norm);
+    if (auto* lightning = std::get_if<LightningAttention>(&layer.attention)) {
+      for (Weight* weight : {&lightning->qkv_proj, &lightning->output_gate, &lightning->out_proj}) matrix(*weight);
+      exact(lightning->norm);
+      exact(lightning->decay);
+    } else {
+      auto& softmax = std::get<SoftmaxAttention>(layer.attention);
+      for (Weight* weight : {&softmax.q_proj, &softmax.k_proj, &softmax.v_proj, &softmax.o_proj}) matrix(*weight);
+    }
+    exact(layer.moe.router.data);
+    experts(layer.moe.experts);
+    if (!layer.moe.shared) continue;
+    ExpertWeights& shared = layer.moe.shared->expert;
+    for (Weight* weight : {&shared.gate, &shared.up, &shared.down}) matrix(*weight);
+    exact(layer.moe.shared->coefficient.data);
+  }
+  exact(model.norm);
+  if (tied)
+    model.lm_head = model.embed_tokens;
+  else
+    matrix(model.lm_head);
+}
 
 }  // namespace
 
 MiniMaxM1 place_model(const Context& ctx, const MiniMaxM1& model, std::optional<DType> dtype) {
   if (ctx.device == Device::kCpu) return model;
-  const Placement place(*ctx.gpu, ctx.matmul_precision, dtype);
+  Placement placement(*ctx.gpu, ctx.matmul_precision, dtype);
+  const int64_t needed = placement.measure(model), free = ctx.gpu->free_bytes();
+  MM_CHECK_KIND(kOutOfMemory, needed <= free, "the model's weights take ", needed, " bytes on the GPU, ", free,
+                " are free");
   MiniMaxM1 out = model;
   out.known_dead_ids = model.dead_ids();
-  place.matrix(out.embed_tokens);
-  for (DecoderLayer& layer : out.layers) {
-    place.exact(layer.attention_norm);
-    place.exact(layer.moe_norm);
-    if (auto* lightning = std::get_if<LightningAttention>(&layer.attention)) {
-      for (Weight* weight : {&lightning->qkv_proj, &lightning->output_gate, &lightning->out_proj})
-        place.matrix(*weight);
-      place.exact(lightning->norm);
-      place.exact(lightning->decay);
-    } else {
-      auto& softmax = std::get<SoftmaxAttention>(layer.attention);
-      for (Weight* weight : {&softmax.q_proj, &softmax.k_proj, &softmax.v_proj, &softmax.o_proj}) place.matrix(*weight);
-    }
-    place.exact(layer.moe.router.data);
-    place.experts(layer.moe.experts);
-    if (layer.moe.shared) {
-      for (Weight* weight :
-           {&layer.moe.shared->expert.gate, &layer.moe.shared->expert.up, &layer.moe.shared->expert.down})
-        place.matrix(*weight);
-      place.exact(layer.moe.shared->coefficient.data);
-    }
-  }
-  place.exact(out.norm);
-  if (model.lm_head.data.raw() == model.embed_tokens.data.raw())
-    out.lm_head = out.embed_tokens;
-  else
-    place.matrix(out.lm_head);
+  placement.visit(out);
   return out;
 }
 

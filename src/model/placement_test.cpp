@@ -1,0 +1,91 @@
+// Weights on a device, with a module that plays a GPU of 1 MB.
+#include "model/placement.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "cuda/gpu.h"
+#include "model/random.h"
+#include "model/shapes.h"
+
+namespace minimax {
+namespace {
+
+ModelConfig small(int64_t vocab) {
+  ModelConfig config;
+  config.vocab = vocab;
+  config.hidden = 32;
+  config.ffn = 16;
+  config.layers = 2;
+  config.heads = 2;
+  config.kv_heads = 1;
+  config.head_dim = 16;
+  config.experts = 4;
+  config.shared_ffn = 8;
+  derive_plan(config, 2);
+  return config;
+}
+
+std::vector<float> values(const Tensor& x) {
+  const Tensor floats = to_float32(to_host(x));
+  return {floats.span<float>().begin(), floats.span<float>().end()};
+}
+
+class PlacementTest : public testing::Test {
+ protected:
+  ThreadPool threads{1};
+  std::unique_ptr<cuda::Gpu> gpu =
+      cuda::Gpu::open(0, std::filesystem::path(MINIMAX_FAKE_MODULES) / "libcuda_fake_two_gpus.so");
+  Context ctx{.device = Device::kCuda, .gpu = gpu.get(), .matmul_precision = MatmulPrecision::kBFloat16};
+};
+
+TEST_F(PlacementTest, WeightsLieWhereTheKernelsWantThem) {
+  const MiniMaxM1 host = random_model(small(64), DType::kFloat32, 1, threads);
+  const MiniMaxM1 placed = place_model(ctx, host);
+  EXPECT_EQ(placed.embed_tokens.data.dtype(), DType::kBFloat16);
+  EXPECT_EQ(placed.lm_head.data.device(), Device::kCuda);
+  EXPECT_EQ(placed.known_dead_ids, host.dead_ids());
+  for (size_t layer = 0; layer < placed.layers.size(); ++layer) {
+    const MixtureOfExperts &moe = placed.layers[layer].moe, &before = host.layers[layer].moe;
+    EXPECT_EQ(moe.router.data.dtype(), DType::kFloat32);
+    EXPECT_EQ(values(moe.router.data), values(before.router.data));
+    EXPECT_EQ(moe.shared->coefficient.data.dtype(), DType::kFloat32);
+    const auto address = [&](size_t e) { return static_cast<const char*>(moe.experts[e].up.data.raw()); };
+    for (size_t e = 0; e < moe.experts.size(); ++e) {
+      EXPECT_EQ(address(e) - address(0), static_cast<int64_t>(e) * (address(1) - address(0)));
+      const std::vector<float> got = values(moe.experts[e].down.data), want = values(before.experts[e].down.data);
+      for (size_t i = 0; i < got.size(); ++i) EXPECT_EQ(got[i], to_float(to_bfloat16(want[i])));
+    }
+  }
+}
+
+TEST_F(PlacementTest, ExactContextsKeepWhatTheCheckpointHolds) {
+  ctx.matmul_precision = MatmulPrecision::kFloat32;
+  for (const auto& [held, expected] : {std::pair(DType::kFloat32, DType::kFloat32),
+                                       {DType::kBFloat16, DType::kBFloat16},
+                                       {DType::kFloat16, DType::kFloat32}})
+    EXPECT_EQ(place_model(ctx, random_model(small(64), held, 1, threads)).lm_head.data.dtype(), expected);
+}
+
+TEST_F(PlacementTest, TiedEmbeddingsStayOne) {
+  ModelConfig config = small(64);
+  config.tied_embeddings = true;
+  const MiniMaxM1 placed = place_model(ctx, random_model(config, DType::kBFloat16, 1, threads));
+  EXPECT_EQ(placed.lm_head.data.raw(), placed.embed_tokens.data.raw());
+}
+
+TEST_F(PlacementTest, SaysBeforehandWhatDoesNotFit) {
+  const int64_t free = gpu->free_bytes();
+  try {
+    place_model(ctx, random_model(small(20000), DType::kBFloat16, 1, threads));
+    FAIL() << "2.6 MB in 1";
+  } catch (const Error& error) {
+    EXPECT_EQ(error.kind(), ErrorKind::kOutOfMemory);
+    EXPECT_THAT(error.what(), testing::AllOf(testing::HasSubstr("the model's weights take 26"),
+                                             testing::HasSubstr(cat(free, " are free"))));
+  }
+  EXPECT_EQ(gpu->free_bytes(), free);
+}
+
+}  // namespace
+}  // namespace minimax
