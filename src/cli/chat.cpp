@@ -128,10 +128,10 @@ class Chat {
 
   void ask(const std::string& question) {
     conversation_.messages.push_back(text::text_message(text::Role::kUser, question));
-    const text::ChatOptions chat{.keep_reasoning = false};
+    const text::PromptTemplate::Options options{.chat = {.keep_reasoning = false}};
     std::vector<int32_t> prompt;
     try {
-      prompt = text::encode(text::render_chat(conversation_.prompt(), {}, chat), model_.tokenizer());
+      prompt = text::encode(model_.prompt_template().render(conversation_.prompt(), {}, options), model_.tokenizer());
       answer(prompt);
     } catch (...) {
       conversation_.messages.pop_back();

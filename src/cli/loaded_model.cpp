@@ -30,6 +30,7 @@ struct LoadedModel::State {
   MiniMaxM1 model;
   std::optional<text::Tokenizer> tokenizer;
   std::string no_tokenizer;  // why there is none
+  text::PromptTemplate prompt_template;
   std::optional<engine::Generator> generator;
 
   State(Terminal& terminal, const ModelOptions& options, int thread_count)
@@ -86,6 +87,7 @@ LoadedModel::LoadedModel(const ModelOptions& options, Session& session) {
     if (state.tokenizer->vocab_size() > state.model.config.vocab)
       state.terminal.warn(fmt::format("{}: the tokenizer has {} ids, the model {}", state.name,
                                       state.tokenizer->vocab_size(), state.model.config.vocab));
+    state.prompt_template = text::PromptTemplate::load(folder, *state.tokenizer);
   } catch (const Error& error) {
     if (error.kind() != ErrorKind::kNotFound) throw;
     state.no_tokenizer = error.what();
@@ -124,6 +126,10 @@ const text::Tokenizer& LoadedModel::tokenizer() const {
   MM_CHECK_KIND(kNotFound, state_->tokenizer.has_value(), state_->no_tokenizer,
                 "; without a tokenizer the model takes ids only: minimax run ", state_->folder, " --ids '[1, 2, 3]'");
   return *state_->tokenizer;
+}
+
+const text::PromptTemplate& LoadedModel::prompt_template() const {
+  return state_->prompt_template;
 }
 
 Answer LoadedModel::generate(std::span<const int32_t> prompt, const SamplingOptions& sampling,

@@ -14,6 +14,7 @@
 #include "core/context.h"
 #include "engine/finish_reason.h"
 #include "model/minimax_m1.h"
+#include "text/jinja/prompt_template.h"
 #include "text/tokenizer.h"
 
 namespace minimax::cli {
@@ -55,6 +56,8 @@ class LoadedModel {
   bool has_tokenizer() const;
   /// Throws kNotFound, saying what can be done without, when the folder holds no tokenizer.
   const text::Tokenizer& tokenizer() const;
+  /// The folder's own chat template, MiniMax-M1's when it has none.
+  const text::PromptTemplate& prompt_template() const;
 
   /// Goes on from the last conversation where the prompt does. Throws as engine::Generator::generate does.
   Answer generate(std::span<const int32_t> prompt, const SamplingOptions& sampling, const AnswerCallbacks& callbacks);

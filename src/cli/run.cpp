@@ -32,7 +32,7 @@ std::vector<int32_t> prompt_ids(const RunOptions& options, const LoadedModel& mo
   std::vector<text::Message> messages;
   if (!options.system.empty()) messages.push_back(text::text_message(text::Role::kSystem, options.system));
   messages.push_back(text::text_message(text::Role::kUser, prompt));
-  return text::encode(text::render_chat(messages, {}), tokenizer);
+  return text::encode(model.prompt_template().render(messages), tokenizer);
 }
 
 void print_json(const Answer& answer, bool with_text, bool raw, Terminal& terminal) {

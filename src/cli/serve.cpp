@@ -121,7 +121,15 @@ server::ServedModel served_model(const ServeOptions& options, const ModelConfig&
                              .engine = &engine,
                              .sampling = options.sampling.params};
   if (served.names.empty()) served.names = {fs::canonical(options.model.model).filename().string()};
-  served.chat = {.chat_template = text::parse_chat_template(options.chat_template),
+  const fs::path folder = options.model.model, template_file = options.chat_template;
+  text::ChatTemplate chat_template = text::ChatTemplate::kAuto;
+  if (options.chat_template == "auto")
+    served.prompt_template = text::PromptTemplate::load(folder, served.tokenizer);
+  else if (fs::is_regular_file(template_file))
+    served.prompt_template = text::PromptTemplate::from_file(template_file, served.tokenizer);
+  else
+    chat_template = text::parse_chat_template(options.chat_template);
+  served.chat = {.chat_template = chat_template,
                  .keep_reasoning = options.keep_reasoning,
                  .keep_all_text = true};
   if (!options.system.empty()) served.chat.default_system_prompt = options.system;
@@ -290,7 +298,8 @@ Command define_serve() {
                  64);
 
   command.group("Chat");
-  command.text("--chat-template", o.chat_template, "NAME", "auto, official or tools", ValueKind::kText, "auto");
+  command.text("--chat-template", o.chat_template, "NAME",
+               "auto (the model folder's), official or tools (MiniMax-M1's), or a file", ValueKind::kFile, "auto");
   command.text("--system", o.system, "TEXT", "system prompt of conversations without one");
   command.number("--max-thinking-tokens,--reasoning-budget", o.max_thinking_tokens, "N",
                  "longest thinking; 0 for none, -1 for no limit", "-1", -1);

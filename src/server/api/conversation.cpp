@@ -40,6 +40,7 @@ bool ends_in_thinking(const text::ChatPrompt& prompt) {
   if (prompt.empty() || prompt.back().special) return false;
   const std::string& text = prompt.back().text;
   const size_t open = text.rfind("<think>");
+  if (text.ends_with("<think>\n")) return true;
   // At the start of the assistant's turn, whose first line is "ai name=...".
   if (open == std::string::npos || !text.starts_with("ai name=")) return false;
   return text.find("</think>", open) == std::string::npos && text.find('\n') + 1 == open;
@@ -76,7 +77,8 @@ RenderedPrompt render(const Conversation& conversation, const ServedModel& model
     MM_CHECK(!conversation.messages.empty() && conversation.messages.back().role == text::Role::kAssistant,
              "continue_final_message: the last message is not an assistant's");
   RenderedPrompt prompt;
-  prompt.pieces = text::render_chat(conversation.messages, tools, options);
+  prompt.pieces = model.prompt_template.render(conversation.messages, tools,
+                                               {.chat = options, .extra = &conversation.template_variables});
   if (conversation.continue_final_message) reopen(prompt.pieces);
   prompt.ids = text::encode(prompt.pieces, model.tokenizer);
   prompt.opens_thinking = ends_in_thinking(prompt.pieces);

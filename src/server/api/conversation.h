@@ -24,6 +24,7 @@ struct Conversation {
   std::vector<text::ToolDefinition> tools;
   ToolChoice tool_choice;
   bool add_generation_prompt = true;
+  io::json::object template_variables;  ///< chat_template_kwargs: more variables of a template that is not MiniMax-M1's
   bool continue_final_message = false;  ///< the last message, an assistant's, is gone on with
 };
 
@@ -38,7 +39,7 @@ struct RenderedPrompt {
   bool opens_thinking = false;  ///< it ends inside a thinking block
 };
 
-/// Applies the model's template. Throws as text::render_chat does.
+/// Applies the model's template. Throws as text::PromptTemplate::render does.
 RenderedPrompt render(const Conversation& conversation, const ServedModel& model);
 
 }  // namespace minimax::server

@@ -9,6 +9,7 @@
 #include "engine/engine.h"
 #include "engine/sampling_params.h"
 #include "text/chat_template.h"
+#include "text/jinja/prompt_template.h"
 #include "text/tokenizer.h"
 
 namespace minimax::server {
@@ -22,6 +23,7 @@ struct ServedModel {
   std::vector<std::string> names;  ///< the first is told to clients; all are accepted
   bool any_name = true;            ///< whatever a request calls the model, it gets this one
   text::Tokenizer tokenizer;
+  text::PromptTemplate prompt_template;
   engine::Engine* engine = nullptr;
   text::ChatOptions chat;            ///< of requests that say nothing else
   engine::SamplingParams sampling;   ///< likewise

@@ -45,6 +45,8 @@ Conversation read_conversation(const JsonField& root) {
   if (old_spelling && root["function_call"].is_string()) choice = root["function_call"];
   conversation.tool_choice = read_tool_choice(choice, conversation.tools);
   conversation.tool_choice.parallel = root["parallel_tool_calls"].boolean_or(true);
+  if (const JsonField kwargs = root["chat_template_kwargs"]; kwargs.has_value())
+    conversation.template_variables = kwargs.object();
   conversation.add_generation_prompt = root["add_generation_prompt"].boolean_or(true);
   conversation.continue_final_message = root["continue_final_message"].boolean_or(false);
   return conversation;
