@@ -29,7 +29,7 @@ Automaton::Automaton(RegexPool pool, Rules rules, NodeId root, std::shared_ptr<c
       frames_{{-1, 0, -1, 0}},
       frame_index_(256, -1),
       terminal_masks_(vocabulary_->base_masks()),
-      sets_(vocabulary_->trie().max_depth() + 2) {
+      sets_(vocabulary_->longest_token() + 2) {
   MM_CHECK(rules_.at(root).nesting <= Rules::kMaxNesting,
            rules_.at(root).nesting >= Rules::kNever
                ? std::string("no text satisfies the grammar")
@@ -211,7 +211,7 @@ const TerminalMask& Automaton::terminal_mask(RegexId regex) {
   const auto known = mask_of_.find(regex);
   if (known != mask_of_.end()) return *known->second;
   // States that differ only in counts that no token can reach share a mask.
-  const RegexId alike = pool_.within(regex, static_cast<int32_t>(vocabulary_->trie().max_depth()));
+  const RegexId alike = pool_.within(regex, static_cast<int32_t>(vocabulary_->longest_token()));
   std::shared_ptr<const TerminalMask>& mask = terminal_masks_[alike];
   if (!mask) {
     mask = vocabulary_->terminal_mask(pool_, alike);
@@ -233,7 +233,6 @@ void Automaton::follow(const TokenTrie& trie, int32_t begin, int32_t end, std::s
 
 std::shared_ptr<const TokenMask> Automaton::compute_mask(const State& state) {
   std::vector<uint64_t> words(mask_words(vocabulary_->rows()));
-  const TokenTrie& all = vocabulary_->trie();
   for (size_t begin = 0; begin < state.positions.size();) {
     size_t end = begin + 1;
     while (end < state.positions.size() && state.positions[end].regex == state.positions[begin].regex) ++end;
@@ -249,9 +248,9 @@ std::shared_ptr<const TokenMask> Automaton::compute_mask(const State& state) {
         sets_[0] = rest;
         follow(mask.exits, 0, static_cast<int32_t>(mask.exits.nodes().size()), words);
         for (const int32_t exit : mask.large_exits) {
-          const TokenTrie::Node& node = all.nodes()[static_cast<size_t>(exit)];
+          const TokenTrie::Node& node = mask.tree->nodes()[static_cast<size_t>(exit)];
           sets_[node.depth] = rest;
-          follow(all, exit + 1, node.end, words);
+          follow(*mask.tree, exit + 1, node.end, words);
         }
       }
     }

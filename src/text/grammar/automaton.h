@@ -42,7 +42,7 @@ struct State {
 /// state of the whole. Thread-safe. All functions throw kInvalidArgument when the automaton outgrows its limits.
 class Automaton {
  public:
-  /// Throws kInvalidArgument when no text matches.
+  /// `pool`: a copy of the vocabulary's base_pool() with more in it. Throws kInvalidArgument when no text matches.
   Automaton(RegexPool pool, Rules rules, NodeId root, std::shared_ptr<const GrammarVocabulary> vocabulary);
 
   std::shared_ptr<const State> start() const { return start_; }

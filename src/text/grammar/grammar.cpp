@@ -138,7 +138,7 @@ std::shared_ptr<const Grammar> GrammarCompiler::json_object(JsonSpace space) {
 
 std::shared_ptr<const Grammar> GrammarCompiler::regex(std::string_view pattern) {
   return get(cat("regex\n", pattern), [&] {
-    RegexPool pool;
+    RegexPool pool = vocabulary_->base_pool();
     const RegexId regex =
         grammar::parse_regex(pool, pattern, grammar::Anchoring::kWhole, grammar::Spelling::kPlain, "regex");
     return of_regex(std::move(pool), regex, vocabulary_);
@@ -153,7 +153,7 @@ std::shared_ptr<const Grammar> GrammarCompiler::choice(std::span<const std::stri
   }
   MM_CHECK(!choices.empty(), "choice: no choices, expected at least one");
   return get(std::move(key), [&] {
-    RegexPool pool;
+    RegexPool pool = vocabulary_->base_pool();
     const std::vector<std::string_view> texts(choices.begin(), choices.end());
     return of_regex(std::move(pool), pool.any_of(texts), vocabulary_);
   });

@@ -6,6 +6,7 @@
 #include "core/error.h"
 #include "text/grammar/json_terminals.h"
 #include "text/tokenizer.h"
+#include "text/utf8.h"
 
 namespace minimax::text {
 
@@ -20,6 +21,21 @@ namespace {
 constexpr int32_t kLargeExit = 256;
 // A mask of fewer ids is kept as a list.
 constexpr size_t kFewIds = 1024;
+// Plain tokens of more characters are few.
+constexpr size_t kMaxPlain = 32;
+
+// The number of characters of a text that stands for itself inside a JSON string; 0 for another.
+size_t plain_characters(std::string_view text) {
+  size_t count = 0;
+  const char* const end = text.data() + text.size();
+  for (const char* p = text.data(); p < end; ++count) {
+    const Utf8Char c = decode_utf8(p, end);
+    if (c.code_point == kInvalidCodePoint || c.code_point < 0x20 || c.code_point == '"' || c.code_point == '\\')
+      return 0;
+    p += c.length;
+  }
+  return count;
+}
 
 }  // namespace
 
@@ -40,10 +56,24 @@ GrammarVocabulary::GrammarVocabulary(std::vector<std::string> texts, std::vector
 void GrammarVocabulary::prepare() {
   for (const int32_t id : end_ids_)
     MM_CHECK(id >= 0 && id < rows_, "end id ", id, ", expected one of the ", rows_, " ids of the vocabulary");
-  std::vector<std::pair<std::string_view, int32_t>> tokens;
-  for (size_t id = 0; id < texts_.size(); ++id)
-    if (!texts_[id].empty()) tokens.emplace_back(texts_[id], static_cast<int32_t>(id));
-  trie_ = TokenTrie(std::move(tokens));
+  std::vector<std::pair<std::string_view, int32_t>> tokens, uneven;
+  plain_.assign(kMaxPlain + 1, std::vector<uint64_t>(grammar::mask_words(rows_)));
+  for (size_t id = 0; id < texts_.size(); ++id) {
+    if (texts_[id].empty()) continue;
+    tokens.emplace_back(texts_[id], static_cast<int32_t>(id));
+    const size_t characters = plain_characters(texts_[id]);
+    if (characters == 0 || characters > kMaxPlain)
+      uneven.push_back(tokens.back());
+    else
+      grammar::set_bit(plain_[characters], static_cast<int32_t>(id));
+  }
+  for (size_t count = 1; count <= kMaxPlain; ++count)
+    for (size_t word = 0; word < plain_[count].size(); ++word) plain_[count][word] |= plain_[count - 1][word];
+  all_ = TokenTrie(std::move(tokens));
+  uneven_ = TokenTrie(std::move(uneven));
+  character_ = grammar::json_character(base_pool_);
+  plain_character_ = grammar::spelled(base_pool_, grammar::CodePoints::all(), grammar::Spelling::kJson);
+  quote_ = base_pool_.literal("\"");
   for (const RegexId string : {json_string(base_pool_), plain_json_string(base_pool_)})
     for (const RegexId state : {string, base_pool_.step(string, '"'), base_pool_.run(string, "\"\\")})
       base_masks_[state] = terminal_mask(base_pool_, state);
@@ -52,30 +82,34 @@ void GrammarVocabulary::prepare() {
 std::shared_ptr<const TerminalMask> GrammarVocabulary::terminal_mask(RegexPool& pool, RegexId state) const {
   auto out = std::make_shared<TerminalMask>();
   std::vector<uint64_t> inside(grammar::mask_words(rows_));
-  std::vector<RegexId> states(trie_.max_depth() + 1);
+  const auto loop = pool.loop(state);
+  const bool in_string = loop && loop->rest == quote_ && (loop->what == character_ || loop->what == plain_character_);
+  if (in_string)
+    inside = plain_[loop->max < 0 ? kMaxPlain : std::min<size_t>(static_cast<size_t>(loop->max), kMaxPlain)];
+  const TokenTrie& tree = in_string ? uneven_ : all_;
+  out->tree = &tree;
+  std::vector<RegexId> states(tree.max_depth() + 1);
   states[0] = state;
   std::vector<int32_t> small_exits;
-  size_t count = 0;
-  trie_.walk([&](const TokenTrie::Node& node) {
+  tree.walk([&](const TokenTrie::Node& node) {
     const RegexId next = pool.step(states[node.depth - 1u], node.byte);
     if (next == RegexPool::kNothing) return false;
     states[node.depth] = next;
-    for (const int32_t id : trie_.tokens_at(node)) {
-      grammar::set_bit(inside, id);
-      ++count;
-    }
-    const int32_t index = trie_.index_of(node), below = node.end - index - 1;
+    for (const int32_t id : tree.tokens_at(node)) grammar::set_bit(inside, id);
+    const int32_t index = tree.index_of(node), below = node.end - index - 1;
     if (below > 0 && pool.nullable(next)) (below > kLargeExit ? out->large_exits : small_exits).push_back(index);
     return next != RegexPool::kEmpty;
   });
   std::vector<std::pair<std::string_view, int32_t>> rests;
   for (const int32_t exit : small_exits) {
-    const TokenTrie::Node& from = trie_.nodes()[static_cast<size_t>(exit)];
+    const TokenTrie::Node& from = tree.nodes()[static_cast<size_t>(exit)];
     for (int32_t i = exit + 1; i < from.end; ++i)
-      for (const int32_t id : trie_.tokens_at(trie_.nodes()[static_cast<size_t>(i)]))
+      for (const int32_t id : tree.tokens_at(tree.nodes()[static_cast<size_t>(i)]))
         rests.emplace_back(text(id).substr(from.depth), id);
   }
   out->exits = TokenTrie(std::move(rests));
+  size_t count = 0;
+  for (const uint64_t word : inside) count += static_cast<size_t>(std::popcount(word));
   out->leaves = !out->exits.empty() || !out->large_exits.empty();
   if (count > kFewIds) {
     out->inside = std::move(inside);

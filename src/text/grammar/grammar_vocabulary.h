@@ -22,7 +22,8 @@ namespace minimax::text::grammar {
 struct TerminalMask {
   std::vector<uint64_t> inside;      ///< tokens that stay inside or end exactly with it; empty when `ids` has them
   std::vector<int32_t> ids;          ///< the same as a list, when they are few
-  std::vector<int32_t> large_exits;  ///< trie nodes where the terminal may end and much may follow
+  const TokenTrie* tree = nullptr;   ///< of large_exits
+  std::vector<int32_t> large_exits;  ///< nodes where the terminal may end and much may follow
   TokenTrie exits;                   ///< what may follow in all other tokens in which the terminal may end: their rests
   bool leaves = false;               ///< has exits of either kind
 };
@@ -48,6 +49,9 @@ class GrammarVocabulary {
   /// From texts by id, empty for ids that are never allowed, which `end_ids` may be among.
   GrammarVocabulary(std::vector<std::string> texts, std::vector<int32_t> end_ids);
 
+  GrammarVocabulary(const GrammarVocabulary&) = delete;  // masks point into it
+  GrammarVocabulary& operator=(const GrammarVocabulary&) = delete;
+
   int64_t rows() const { return rows_; }
   std::span<const int32_t> end_ids() const { return end_ids_; }
   /// Empty for an id without a text.
@@ -56,8 +60,8 @@ class GrammarVocabulary {
                                                               : std::string_view();
   }
 
-  const grammar::TokenTrie& trie() const { return trie_; }
-  /// What tokens do from a state of `pool`.
+  size_t longest_token() const { return all_.max_depth(); }
+  /// What tokens do from a state of `pool`, which must be a copy of base_pool() with more in it.
   std::shared_ptr<const grammar::TerminalMask> terminal_mask(grammar::RegexPool& pool, grammar::RegexId state) const;
 
   /// The insides of JSON strings are most of the work of a grammar and the same in all of them: every grammar starts
@@ -72,7 +76,12 @@ class GrammarVocabulary {
   std::vector<std::string> texts_;
   std::vector<int32_t> end_ids_;
   int64_t rows_ = 0;
-  grammar::TokenTrie trie_;
+  grammar::TokenTrie all_;
+  // Most tokens are whole characters that a JSON string holds as they are. Inside a string what they do depends on
+  // their number of characters only, and a walk need not look at them.
+  grammar::TokenTrie uneven_;                 // the others
+  std::vector<std::vector<uint64_t>> plain_;  // by number of characters: those with at most so many
+  grammar::RegexId character_ = 0, plain_character_ = 0, quote_ = 0;
   grammar::RegexPool base_pool_;
   TerminalMasks base_masks_;
 };

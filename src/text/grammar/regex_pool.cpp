@@ -391,6 +391,12 @@ RegexId RegexPool::run(RegexId id, std::string_view text) {
   return id;
 }
 
+std::optional<RegexPool::Loop> RegexPool::loop(RegexId id) const {
+  const Node& node = at(id);
+  if (node.kind != Kind::kConcat || at(node.a).kind != Kind::kRepeat) return std::nullopt;
+  return Loop{at(node.a).a, at(node.a).max, node.b};
+}
+
 RegexId RegexPool::within(RegexId id, int32_t length) {
   const Node node = at(id);
   if (node.largest <= length || node.boolean) return id;

@@ -3,6 +3,7 @@
 
 #include <array>
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string_view>
 #include <unordered_map>
@@ -68,6 +69,14 @@ class RegexPool {
   /// A state that accepts and rejects the same strings of up to `length` bytes, and goes on living after the same ones:
   /// counts beyond `length` are forgotten, so that many states share one.
   RegexId within(RegexId id, int32_t length);
+
+  /// For a state that repeats one thing and then goes on: what, how often at most, and what follows.
+  struct Loop {
+    RegexId what;
+    int32_t max;
+    RegexId rest;
+  };
+  std::optional<Loop> loop(RegexId id) const;
 
   size_t size() const { return nodes_.size(); }
   size_t limit() const { return max_nodes_; }
