@@ -48,6 +48,9 @@ export interface Timings {
   predicted_n?: number;
   predicted_ms?: number;
   predicted_per_second?: number;
+  queue_ms?: number;
+  draft_n?: number; // speculated tokens
+  draft_n_accepted?: number;
 }
 
 export interface ToolCallDelta {

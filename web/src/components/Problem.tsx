@@ -66,15 +66,14 @@ export function Problem({ turn }: { turn: AssistantTurn }) {
   );
 }
 
+// By the server's finish_reason.
 const ends: Record<string, string> = {
   length: 'The answer stopped at the limit of tokens.',
   content_filter: 'The answer was held back by a filter.',
-  repetition: 'The answer was ended because it repeated itself.',
-  loop: 'The answer was ended because it repeated itself.',
-  loop_guard: 'The answer was ended because it repeated itself.',
-  timeout: 'The answer was ended by a time limit.',
+  loop: 'The answer was ended because it went round in circles.',
   deadline: 'The answer was ended by a time limit.',
   abort: 'The server ended the answer early.',
+  error: 'The answer was ended by an error on the server.',
 };
 
 /** Why a complete answer ended, where that is worth a line. */

@@ -34,6 +34,7 @@ export function Stats({ turn, now }: { turn: AssistantTurn; now: number }) {
   const rows: [string, string | undefined][] = [
     ['Model', turn.model],
     ['Prompt', usage && `${plural(usage.prompt_tokens, 'token')}${cached ? `, ${count(cached)} of them cached` : ''}`],
+    ['Waited in the queue', timings?.queue_ms && timings.queue_ms > 50 ? duration(timings.queue_ms) : undefined],
     ['Prompt read at', promptSpeed && rate(promptSpeed)],
     [
       'Thinking',
@@ -41,6 +42,12 @@ export function Stats({ turn, now }: { turn: AssistantTurn; now: number }) {
     ],
     ['Answer', usage && plural(usage.completion_tokens - (reasoning ?? 0), 'token')],
     ['Written at', perSecond && rate(perSecond)],
+    [
+      'Speculation',
+      timings?.draft_n
+        ? `${count(timings.draft_n_accepted ?? 0)} of ${count(timings.draft_n)} guesses right`
+        : undefined,
+    ],
     ['First token after', turn.firstMs !== undefined ? duration(turn.firstMs) : undefined],
     ['Whole answer after', turn.totalMs !== undefined ? duration(turn.totalMs) : undefined],
   ] as [string, string | undefined][];
