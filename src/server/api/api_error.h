@@ -1,6 +1,7 @@
 // ApiError: why a request is refused or failed, in the shapes that OpenAI's and Anthropic's clients expect.
 #pragma once
 
+#include <cstdint>
 #include <exception>
 #include <stdexcept>
 #include <string>
