@@ -5,6 +5,7 @@
 #include <sstream>
 
 #include "cli/answer_printer.h"
+#include "cli/built_in.h"
 #include "cli/common_flags.h"
 #include "cli/conversation.h"
 #include "cli/input.h"
@@ -291,24 +292,24 @@ int run_verb(const ChatOptions& options, Session& session) {
 
 Command define_chat() {
   auto options = std::make_shared<ChatOptions>();
-  Command command{
-      .name = "chat",
-      .summary = "talk with a model in the terminal",
-      .usage = "[MODEL] [flags]",
-      .description =
-          "Thinking is shown dimmed. Ctrl-C stops an answer, Ctrl-D leaves, /help lists the "
-          "commands. Without a terminal, every line of stdin is a question.",
-      .arguments = {{"MODEL", "folder with config.json, *.safetensors and tokenizer files", ValueKind::kFolder}},
-      .examples = {{"minimax chat MODEL"},
-                   {"minimax chat MODEL --system \"Answer in one sentence.\" --temperature 0.7"},
-                   {"minimax chat MODEL --load talk.json", "go on with a conversation that /save wrote"},
-                   {"minimax chat MODEL < questions.txt"}},
-      .run = [options](Command& self, Session& session) {
-        // The built-in model, once there is one: check_model_folder knows what to say until then.
-        if (options->model.model.empty() && self.words.empty()) options->model.model = "nano";
-        options->model.model = take_model(self, options->model.model);
-        return run_verb(*options, session);
-      }};
+  Command command{.name = "chat",
+                  .summary = "talk with a model in the terminal",
+                  .usage = "[MODEL] [flags]",
+                  .description =
+                      "Thinking is shown dimmed. Ctrl-C stops an answer, Ctrl-D leaves, /help lists the "
+                      "commands. Without a terminal, every line of stdin is a question.",
+                  .arguments = {{"MODEL", "folder with config.json, *.safetensors and tokenizer files; or nano",
+                                 ValueKind::kFolder}},
+                  .examples = {{"minimax chat", "with nano, the small model that comes with the program"},
+                               {"minimax chat MODEL"},
+                               {"minimax chat MODEL --system \"Answer in one sentence.\" --temperature 0.7"},
+                               {"minimax chat MODEL --load talk.json", "go on with a conversation that /save wrote"},
+                               {"minimax chat MODEL < questions.txt"}},
+                  .run = [options](Command& self, Session& session) {
+                    if (options->model.model.empty() && self.words.empty()) options->model.model = kBuiltInModel;
+                    options->model.model = take_model(self, options->model.model);
+                    return run_verb(*options, session);
+                  }};
   command.group("Conversation");
   command.text("--system", options->system, "TEXT", "system prompt");
   command.text("--load", options->load_file, "FILE", "go on with a saved conversation", ValueKind::kFile);

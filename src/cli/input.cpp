@@ -11,9 +11,11 @@
 #include <iterator>
 #include <limits>
 
+#include "cli/built_in.h"
 #include "cli/usage_error.h"
 #include "io/file.h"
 #include "io/json.h"
+#include "rl/tasks/task.h"
 
 namespace minimax::cli {
 namespace {
@@ -82,7 +84,21 @@ std::string take_model(Command& command, const std::string& from_flag, size_t mo
   if (command.words.size() > most_more)
     throw UsageError(fmt::format("{}: \"{}\" is one word too many", command.name, command.words[most_more]),
                      command.name);
-  return model;
+  const fs::path built_in = fs::exists(model) ? fs::path() : built_in_folder(model);
+  return built_in.empty() ? model : built_in.string();
+}
+
+std::pair<int64_t, int64_t> parse_levels(const std::string& text, const std::string& verb) {
+  const size_t dash = text.find('-');
+  const auto digit = [](const std::string& word) {
+    return word.size() == 1 && word[0] >= '1' && word[0] <= '0' + rl::kLevels ? word[0] - '0' : 0;
+  };
+  const int64_t least = digit(text.substr(0, dash));
+  const int64_t most = dash == std::string::npos ? least : digit(text.substr(dash + 1));
+  if (least == 0 || most < least)
+    throw UsageError(fmt::format("--level \"{}\", expected a level from 1 to {} or a range as 1-3", text, rl::kLevels),
+                     verb);
+  return {least, most};
 }
 
 void check_model_folder(const std::string& model) {
@@ -95,8 +111,8 @@ void check_model_folder(const std::string& model) {
     return;
   }
   MM_CHECK_KIND(kNotFound, !fs::exists(status), model, " is a file: expected the folder with config.json");
-  MM_CHECK_KIND(kNotFound, model != "nano", "the built-in model is not part of this version yet: give a folder, or ",
-                kTryThis);
+  MM_CHECK_KIND(kNotFound, model != kBuiltInModel, "the built-in model ", model, " is not beside the program (",
+                built_in_places(), "): give a folder, or ", kTryThis);
   MM_CHECK_KIND(kNotFound, false, model, ": no such folder");
 }
 

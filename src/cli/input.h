@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "cli/command.h"
@@ -26,6 +27,9 @@ Ids read_ids(const std::string& file);
 /// `from_flag` too, an argument still comes first: if it is a folder, or if there are more words than `most_more`.
 /// Throws UsageError when there is no model and when words are left over after `most_more` more.
 std::string take_model(Command& command, const std::string& from_flag, size_t most_more = 0);
+
+/// Levels of the generated tasks: "3" or "1-4". Throws UsageError.
+std::pair<int64_t, int64_t> parse_levels(const std::string& text, const std::string& verb);
 
 /// Throws kNotFound, in words that help, for a folder that is not one with a config.json: a name of a model that is
 /// not built in, a file, a folder of something else.

@@ -144,6 +144,18 @@ struct TrainSftOptions {
   int64_t steps = 0;  ///< 0: the recipe's
 };
 
+struct TrainScoreOptions {
+  ModelOptions model;
+  std::vector<std::string> tasks;  ///< empty: all
+  std::string levels = "1-5";
+  int64_t least_level = 1, most_level = 5;
+  int64_t count = 100;  ///< problems of each task and level
+  uint64_t seed = 0;
+  int64_t samples = 0;  ///< 0: one answer, greedy
+  int64_t max_tokens = 1024;
+  bool json = false;
+};
+
 struct TrainTokenizerOptions {
   std::vector<std::string> files;
   std::string out;

@@ -15,6 +15,7 @@
 #include <mutex>
 #include <thread>
 
+#include "cli/built_in.h"
 #include "cli/common_flags.h"
 #include "cli/device.h"
 #include "cli/input.h"
@@ -246,14 +247,16 @@ Command define_serve() {
   Command command{
       .name = "serve",
       .summary = "an HTTP server that OpenAI's clients can use, with a chat page",
-      .usage = "MODEL [flags]",
+      .usage = "[MODEL] [flags]",
       .description =
           "Answers /v1/chat/completions, /v1/completions, /v1/responses, /v1/messages and more "
           "(docs/server.md); the chat page is at /. SIGTERM or Ctrl-C finishes what runs, then ends.",
-      .arguments = {{"MODEL", "folder with config.json, *.safetensors and tokenizer files", ValueKind::kFolder}},
+      .arguments = {{"MODEL", "folder with config.json, *.safetensors and tokenizer files; or nano",
+                     ValueKind::kFolder}},
       .examples = {{"minimax serve MODEL", "at http://127.0.0.1:8080, for this machine only"},
                    {"minimax serve MODEL --host 0.0.0.0 --api-key-file keys.txt --tls-cert c.pem --tls-key k.pem"}},
       .run = [options](Command& self, Session& session) {
+        if (options->model.model.empty() && self.words.empty()) options->model.model = kBuiltInModel;
         options->model.model = take_model(self, options->model.model);
         return run_verb(*options, session);
       }};

@@ -3,6 +3,7 @@
 #include <iostream>
 #include <memory>
 
+#include "cli/input.h"
 #include "cli/usage_error.h"
 #include "cli/verbs.h"
 #include "io/atomic_file.h"
@@ -33,20 +34,6 @@ std::string task_table(const Terminal& terminal) {
     table.row({std::string(task.name), std::string(task.summary), prompt});
   }
   return table.text(terminal);
-}
-
-// "3" or "1-4".
-std::pair<int64_t, int64_t> parse_levels(const std::string& text, const std::string& verb) {
-  const size_t dash = text.find('-');
-  const auto digit = [](const std::string& word) {
-    return word.size() == 1 && word[0] >= '1' && word[0] <= '0' + rl::kLevels ? word[0] - '0' : 0;
-  };
-  const int64_t least = digit(text.substr(0, dash));
-  const int64_t most = dash == std::string::npos ? least : digit(text.substr(dash + 1));
-  if (least == 0 || most < least)
-    throw UsageError(fmt::format("--level \"{}\", expected a level from 1 to {} or a range as 1-3", text, rl::kLevels),
-                     verb);
-  return {least, most};
 }
 
 int write_data(const TrainDataOptions& options, const std::string& verb, Session& session) {

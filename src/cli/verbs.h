@@ -27,6 +27,7 @@ Command define_train_sft();
 Command define_train_tokenizer();
 Command define_train_grad();
 Command define_train_data();
+Command define_train_score();
 Command define_completion();
 Command define_version();
 Command define_help();

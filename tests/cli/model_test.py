@@ -1,6 +1,7 @@
 """run, forward, inspect and tokenize against the golden checkpoints and a scripted model."""
 import json
 import os
+import shutil
 import struct
 import subprocess
 import tempfile
@@ -178,11 +179,18 @@ class Run(ModelTest):
         process = run("run", "/nowhere", "Hi", "--json")
         self.assertEqual(json.loads(process.stdout)["error"]["kind"], "not found")
 
-    def test_no_model_points_to_one_that_runs(self):
-        for words in (["chat"], ["chat", "nano"], ["run", "nano", "Hi"]):
-            message = self.fails(1, *words)
-            self.assertEqual(message.count("\n"), 1)
-            self.assertIn("minimax run testdata/golden/m1-tiny --ids", message)
+    def test_says_where_the_built_in_model_was_looked_for(self):
+        # A copy of the program, far from the models of its source tree.
+        with tempfile.TemporaryDirectory() as folder:
+            program = shutil.copy(PROGRAM, os.path.join(folder, "minimax"))
+            for words in (["chat"], ["serve"], ["chat", "nano"], ["run", "nano", "Hi"]):
+                process = subprocess.run([program, *words], stdin=subprocess.DEVNULL, capture_output=True,
+                                         env=environment(), timeout=60, check=False)
+                message = process.stderr.decode()
+                self.assertEqual(process.returncode, 1, message)
+                self.assertEqual(message.count("\n"), 1)
+                self.assertIn(os.path.join(folder, "models"), message)
+                self.assertIn("minimax run testdata/golden/m1-tiny --ids", message)
 
 
 class Chat(ModelTest):
