@@ -47,7 +47,7 @@ void add_model_flags(Command& command, ModelOptions& options) {
   command.negative_flag("--no-mmap", options.mmap, "read the weights into memory instead of mapping the files");
   command.flag("--mlock", options.mlock, "keep the weights from being paged out");
   command.choice<DeviceChoice>(
-      "--device", options.device, "DEVICE", "where to compute; auto takes a GPU when there is one",
+      "--device", options.device, "DEVICE", "where to compute; auto takes a GPU when there is one and the weights fit",
       {{"auto", DeviceChoice::kAuto}, {"cpu", DeviceChoice::kCpu}, {"cuda", DeviceChoice::kCuda}}, "auto");
   command.flag("--exact", options.exact, "on a GPU: float32 operands in every product (slow); else bfloat16 ones");
   command.flag("--deterministic", options.deterministic,

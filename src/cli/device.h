@@ -9,8 +9,13 @@
 
 namespace minimax::cli {
 
-/// Null for the CPU. kAuto: the first GPU when there is one. Throws kDevice when kCuda was asked for and there is none.
+/// Null for the CPU. kAuto: the first GPU, when there is one that our kernels run on and the weights of the named model
+/// fit on. Throws kDevice when kCuda was asked for and there is none.
 std::unique_ptr<cuda::Gpu> open_device(const ModelOptions& options);
+
+/// Whether the weights of options.model and a tenth more are below `free_bytes` (-1: unknown). True when that cannot be
+/// known beforehand.
+bool weights_fit(const ModelOptions& options, int64_t free_bytes);
 
 /// In what precision a verb computes there.
 MatmulPrecision precision_of(const ModelOptions& options, const cuda::Gpu* gpu);

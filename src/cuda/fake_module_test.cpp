@@ -77,6 +77,13 @@ const minimax::cuda::Kernels* kernels() {
     all.fill = fill;
     all.make_stream = [](minimax::cuda::Stream*) -> minimax::cuda::Failure { return nullptr; };
     all.drop_stream = [](minimax::cuda::Stream) -> minimax::cuda::Failure { return nullptr; };
+    all.op.fill_float = [](float*, float, int64_t, minimax::cuda::Stream) -> minimax::cuda::Failure {
+#ifdef MINIMAX_FAKE_old_gpu
+      return "no kernel image";
+#else
+      return nullptr;
+#endif
+    };
     all.wait = [](minimax::cuda::Stream) -> minimax::cuda::Failure { return nullptr; };
     return all;
   }();

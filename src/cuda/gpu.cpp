@@ -40,6 +40,12 @@ std::unique_ptr<Gpu> Gpu::open(int32_t index, const std::filesystem::path& path)
 Gpu::Gpu(const Kernels& kernels, int32_t index, bool hopper) : kernels_(&kernels), index_(index), hopper_(hopper) {
   check(kernels_->use_device(index_));
   check(kernels_->make_stream(&stream_));
+  // A kernel that does nothing much: a GPU that this build has no code for says so here, not in the middle of a model.
+  auto* probe = static_cast<float*>(allocate(sizeof(float)));
+  const Failure failure = op().fill_float(probe, 0.0f, 1, stream_);
+  release(probe);
+  trim();
+  MM_CHECK_KIND(kDevice, !failure, "GPU ", index_, " runs none of this build's kernels: ", failure);
 }
 
 Gpu::~Gpu() {

@@ -17,7 +17,8 @@ namespace minimax::cuda {
 /// thread at a time. Must outlive all tensors in its memory.
 class Gpu final : public DeviceMemory {
  public:
-  /// Device `index` of this machine, by the module beside the program. Throws kDevice saying why there is none.
+  /// Device `index` of this machine, by the module beside the program. Throws kDevice saying why there is none, or that
+  /// this build has no kernels for it.
   static std::unique_ptr<Gpu> open(int32_t index = 0);
   /// The same by the module at `path`.
   static std::unique_ptr<Gpu> open(int32_t index, const std::filesystem::path& path);

@@ -56,6 +56,8 @@ TEST(Gpu, SaysWhyThereIsNone) {
               testing::HasSubstr("no GPU: driver too old"));
   EXPECT_THAT(error_of([] { Gpu::open(0, fake("of_nothing")); }, ErrorKind::kDevice),
               testing::HasSubstr("built without CUDA"));
+  EXPECT_THAT(error_of([] { Gpu::open(0, fake("old_gpu")); }, ErrorKind::kDevice),
+              testing::HasSubstr("runs none of this build's kernels: no kernel image"));
   EXPECT_THAT(error_of([] { Gpu::open(2, fake("two_gpus")); }, ErrorKind::kDevice), testing::HasSubstr("GPU 2 of 2"));
 }
 
