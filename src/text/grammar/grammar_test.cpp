@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <filesystem>
 #include <random>
 #include <thread>
 
@@ -12,6 +13,7 @@
 #include "io/json.h"
 #include "text/grammar/random_schema.h"
 #include "text/grammar/schema_validator.h"
+#include "text/tokenizer.h"
 
 namespace minimax::text {
 namespace {
@@ -511,6 +513,31 @@ TEST(Limits, HugeCounts) {
           R"({"type":"array","minItems":1000000,"items":{"type":"string","minLength":999999,"maxLength":1000000}})"),
       "no error");
   EXPECT_EQ(error_of([] { compiler().regex("((x{1000}){1000}){1000}"); }), "no error");
+}
+
+// With MiniMax-M1's tokens, whose tree has places where a terminal ends and thousands of tokens go on.
+TEST(GrammarMatcher, MasksOfTheRealVocabulary) {
+  const Tokenizer tokenizer = Tokenizer::load(std::filesystem::path(MINIMAX_TESTDATA) / "tokenizer");
+  GrammarCompiler real(std::make_shared<const GrammarVocabulary>(tokenizer, 200064));
+  const auto grammar = real.json_schema(
+      R"({"type": "object", "properties": {"name": {"type": "string", "maxLength": 6}, "tags": {"type": "array", "items": {"type": "string"}},
+          "n": {"type": "number"}}, "required": ["name", "tags"]})");
+  for (const std::string_view before : {"{", "{\"name\":", "{\"name\": \"ab", R"({"name": "ab", "tags": ["x",)",
+                                        R"({"name": "ab", "tags": ["x)", R"({"name": "ab", "tags": [], "n": 1)"}) {
+    GrammarMatcher matcher(grammar);
+    ASSERT_TRUE(matcher.accept_bytes(before)) << before;
+    const auto mask = matcher.allowed();
+    int64_t different = 0, allowed = 0;
+    for (int32_t id = 0; id < 200064; ++id) {
+      GrammarMatcher probe = matcher;
+      const bool accepted = probe.accept(id);
+      allowed += accepted ? 1 : 0;
+      if (is_allowed(mask, id) != accepted && ++different < 5)
+        ADD_FAILURE() << before << ": token " << id << " \"" << tokenizer.token_bytes(id) << "\" " << accepted;
+    }
+    EXPECT_EQ(different, 0);
+    EXPECT_GT(allowed, 2);
+  }
 }
 
 TEST(GrammarCompiler, KeepsTheMostRecentlyUsed) {

@@ -23,6 +23,7 @@ constexpr size_t kMaxParts = 500;        // schemas that must hold together
 constexpr size_t kMaxProperties = 2000;  // of one object
 constexpr size_t kMaxPatterns = 5;       // patternProperties of one object
 constexpr size_t kMaxCounted = 100;      // properties of an object whose number is limited
+constexpr size_t kMaxWork = 300'000;     // schemas read again for a combination, properties looked up in schemas
 constexpr int kMaxComparisons = 20'000;  // of branches of oneOf
 
 // A schema that must hold. A schema object is taken apart: its own keywords, and its anyOf and oneOf, which are choices
@@ -120,6 +121,11 @@ class Compiler {
     }
   }
 
+  void spend(size_t work) {
+    work_ += work;
+    MM_CHECK(work_ <= kMaxWork, "schema: too many combinations of schemas");
+  }
+
   // The rule for values that all parts allow.
   int32_t rule(const Parts& parts) {
     Parts key = parts;
@@ -149,6 +155,7 @@ class Compiler {
   NodeId body(const Parts& whole) {
     const std::optional<Parts> parts = flattened(whole);
     if (!parts) return rules_.terminal(RegexPool::kNothing);
+    spend(parts->size());
     for (const Part& part : *parts)
       if (part.kind == Part::Kind::kOneOf) check_one_of(part.schema);
     const auto [rest, choice] = first_choice(*parts);
@@ -282,6 +289,7 @@ class Compiler {
              " properties, expected at most ", kMaxProperties);
     std::vector<Member> out;
     for (const std::string_view name : in_order) {
+      spend(facts.structures.size());
       const bool named_well = pool_.matches(names, io::write_json_string(name));
       out.push_back({name,
                      named_well ? value(property_parts(facts, name, pool_)) : rules_.terminal(RegexPool::kNothing),
@@ -519,6 +527,7 @@ class Compiler {
   std::map<Parts, int32_t> known_;
   std::deque<std::pair<int32_t, Parts>> waiting_;
   std::vector<Schema> checked_;
+  size_t work_ = 0;
   int comparisons_ = 0;
 };
 
