@@ -160,14 +160,14 @@ test('requests', () => {
       temperature: 0,
       thinking: 0,
       stop: 'END\n\\n\\n',
-      sendThinking: false,
+      keepThinking: true,
       tools: '[{"name": "f"}]',
       schema: '{"type": "object"}',
     },
     undefined,
   );
   assert.deepEqual(full.messages[0], { role: 'system', content: 'Be brief' });
-  assert.equal('reasoning_content' in full.messages[2], false);
+  assert.deepEqual([full.messages[2].reasoning_content, full.keep_reasoning], ['why', true]);
   assert.deepEqual(
     [full.temperature, full.max_thinking_tokens, full.stop, full.tools],
     [0, 0, ['END', '\n\n'], [{ name: 'f' }]],

@@ -27,6 +27,8 @@ export interface ChatRequest {
   stop?: string[];
   tools?: unknown[];
   response_format?: unknown;
+  /** The thinking of earlier turns, which the messages carry, stays in the prompt. */
+  keep_reasoning?: boolean;
   /** Go on with the last message, an assistant's, instead of answering it. */
   continue_final_message?: boolean;
   add_generation_prompt?: boolean;

@@ -13,13 +13,13 @@ export function userText(turn: UserTurn): string {
   return [...files, turn.content].filter(Boolean).join('\n\n');
 }
 
-function message(turn: AnyTurn, settings: Settings): Message {
+function message(turn: AnyTurn): Message {
   if (turn.role === 'user') return { role: 'user', content: userText(turn) };
   if (turn.role === 'tool') return { role: 'tool', tool_call_id: turn.callId, name: turn.name, content: turn.content };
   return {
     role: 'assistant',
     content: turn.content,
-    ...(settings.sendThinking && turn.reasoning && { reasoning_content: turn.reasoning }),
+    ...(turn.reasoning && { reasoning_content: turn.reasoning }),
     ...(turn.toolCalls.length && { tool_calls: turn.toolCalls }),
   };
 }
@@ -40,7 +40,7 @@ export function chatRequest(
   const said = turns.filter(
     turn => turn.role !== 'assistant' || turn.content || turn.reasoning || turn.toolCalls.length,
   );
-  const request: ChatRequest = { messages: said.map(turn => message(turn, settings)) };
+  const request: ChatRequest = { messages: said.map(message) };
   if (settings.system.trim()) request.messages.unshift({ role: 'system', content: settings.system });
   if (model) request.model = model;
   for (const { key } of numberSettings) {
@@ -48,6 +48,7 @@ export function chatRequest(
     if (value !== null) request[key] = value;
   }
   if (goesOn) Object.assign(request, { continue_final_message: true, add_generation_prompt: false });
+  if (settings.keepThinking) request.keep_reasoning = true;
   if (settings.thinking !== null) request.max_thinking_tokens = settings.thinking;
   const stop = settings.stop
     .split('\n')

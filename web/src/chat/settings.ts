@@ -12,7 +12,7 @@ export interface Settings {
   seed: number | null;
   stop: string; // one sequence a line, with \n and \t
   thinking: number | null; // tokens; 0 for none
-  sendThinking: boolean; // earlier thinking goes along with the history
+  keepThinking: boolean; // earlier thinking stays in the prompt
   tools: string; // a JSON array of OpenAI tool definitions, or empty
   schema: string; // a JSON schema that the answer must follow, or empty
 }
@@ -30,7 +30,7 @@ export const plainSettings: Settings = {
   seed: null,
   stop: '',
   thinking: null,
-  sendThinking: true,
+  keepThinking: false,
   tools: '',
   schema: '',
 };

@@ -198,12 +198,12 @@ export function Panel() {
             <label class="check">
               <input
                 type="checkbox"
-                checked={settings.sendThinking}
-                onChange={event => changeSettings({ sendThinking: event.currentTarget.checked })}
+                checked={settings.keepThinking}
+                onChange={event => changeSettings({ keepThinking: event.currentTarget.checked })}
               />
               <span>
-                Send earlier thinking along
-                <small>Whether the model then sees it is up to the server (--keep-reasoning).</small>
+                The model sees what it thought before
+                <small>Longer prompts: else the thinking of earlier turns is left out of them.</small>
               </span>
             </label>
           </>
