@@ -77,7 +77,8 @@ struct SessionInfo {
 };
 
 /// A token's bits, and its log-prob's, are the same whatever else runs, however prompts are cut, whether a prefix was
-/// cached, and whether a sequence was preempted (docs/design.md, P2); and the same with and without speculation.
+/// cached, and whether a sequence was preempted (docs/design.md, P2); and the same with and without speculation. On a
+/// GPU that holds with EngineOptions::deterministic.
 ///
 /// Two ways to run it: start() gives it a thread of its own; or the caller calls step() from one thread. submit,
 /// cancel, end_thinking and stats may be called from any thread, also from a Listener.

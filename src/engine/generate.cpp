@@ -8,12 +8,14 @@ namespace minimax::engine {
 namespace {
 
 EngineOptions engine_options(const ModelConfig& config, const Generator::Options& options, const Context& ctx) {
-  // Beside the running sequence there is room for the snapshots of two turns: ends of prompts and of answers.
-  const int64_t pages = StateCache::pages_for(options.context) + 4;
+  // Beside the running sequence there is room for the snapshots of two turns: ends of prompts and of answers. On a GPU
+  // two thirds of what the slots leave are pages.
+  const int64_t kv = (StateCache::pages_for(options.context) + 4) * kChunk *
+                     std::max<int64_t>(StateCache::kv_bytes_per_token(config), 16);
   EngineOptions engine;
   engine.context = options.context;
-  engine.memory_bytes = pages * kChunk * std::max<int64_t>(StateCache::kv_bytes_per_token(config), 16) +
-                        5 * StateCache::state_bytes_per_sequence(config) + 4 * config.vocab * size_of(DType::kFloat32);
+  engine.memory_bytes = (ctx.gpu ? kv / 2 * 3 : kv) + 5 * StateCache::state_bytes_per_sequence(config) +
+                        4 * config.vocab * size_of(DType::kFloat32);
   engine.max_running = 1;
   engine.step_tokens = options.prefill_chunk;
   engine.precision = ctx.matmul_precision;

@@ -8,8 +8,9 @@ namespace {
 int64_t memory_bytes(const ModelConfig& config, const EngineOptions& options) {
   if (options.memory_bytes > 0) return options.memory_bytes;
   const int64_t pages = 2 * StateCache::pages_for(options.context) + options.max_running;
-  const int64_t kv_page = std::max<int64_t>(StateCache::kv_bytes_per_token(config), 16) * kChunk;
-  return pages * kv_page + 2 * options.max_running * StateCache::state_bytes_per_sequence(config);
+  const int64_t kv = pages * kChunk * std::max<int64_t>(StateCache::kv_bytes_per_token(config), 16);
+  // On a GPU two thirds of what the slots leave are pages.
+  return (options.gpu ? kv / 2 * 3 : kv) + 2 * options.max_running * StateCache::state_bytes_per_sequence(config);
 }
 
 Context cache_context(const EngineOptions& options) {
