@@ -31,6 +31,7 @@ struct LoadedModel::State {
   std::optional<text::Tokenizer> tokenizer;
   std::string no_tokenizer;  // why there is none
   text::PromptTemplate prompt_template;
+  std::string no_template;  // what is wrong with the folder's
   std::optional<engine::Generator> generator;
 
   State(Terminal& terminal, const ModelOptions& options, int thread_count)
@@ -87,7 +88,11 @@ LoadedModel::LoadedModel(const ModelOptions& options, Session& session) {
     if (state.tokenizer->vocab_size() > state.model.config.vocab)
       state.terminal.warn(fmt::format("{}: the tokenizer has {} ids, the model {}", state.name,
                                       state.tokenizer->vocab_size(), state.model.config.vocab));
-    state.prompt_template = text::PromptTemplate::load(folder, *state.tokenizer);
+    try {
+      state.prompt_template = text::PromptTemplate::load(folder, *state.tokenizer);
+    } catch (const Error& error) {
+      state.no_template = error.what();  // prompts of ids or raw text do without
+    }
   } catch (const Error& error) {
     if (error.kind() != ErrorKind::kNotFound) throw;
     state.no_tokenizer = error.what();
@@ -129,6 +134,7 @@ const text::Tokenizer& LoadedModel::tokenizer() const {
 }
 
 const text::PromptTemplate& LoadedModel::prompt_template() const {
+  MM_CHECK(state_->no_template.empty(), state_->no_template);
   return state_->prompt_template;
 }
 

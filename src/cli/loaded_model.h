@@ -56,7 +56,7 @@ class LoadedModel {
   bool has_tokenizer() const;
   /// Throws kNotFound, saying what can be done without, when the folder holds no tokenizer.
   const text::Tokenizer& tokenizer() const;
-  /// The folder's own chat template, MiniMax-M1's when it has none.
+  /// The folder's own chat template, MiniMax-M1's when it has none. Throws kInvalidArgument when it cannot be read.
   const text::PromptTemplate& prompt_template() const;
 
   /// Goes on from the last conversation where the prompt does. Throws as engine::Generator::generate does.

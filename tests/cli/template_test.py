@@ -40,6 +40,7 @@ class Template(unittest.TestCase):
         done = run("run", self.folder, "hi")
         self.assertEqual(done.returncode, 1)
         self.assertIn("chat_template.jinja: chat template, line 2", done.stderr.decode())
+        self.assertEqual(run("run", self.folder, "--raw", "hi\n", "--temperature", "0").returncode, 0)
 
     def test_serve(self):
         server = subprocess.Popen([PROGRAM, "serve", self.folder, "--port", "0"], stdout=subprocess.PIPE,

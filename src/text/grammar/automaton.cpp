@@ -11,7 +11,7 @@ namespace {
 constexpr size_t kMaxFrames = 1'000'000;
 constexpr size_t kMaxPositions = 20'000;    // of one state
 constexpr size_t kMaxWork = 200'000;        // nodes begun for one byte
-constexpr size_t kMaxMaskBytes = 96 << 20;  // then what was learnt is forgotten
+constexpr size_t kMaxMaskBytes = 24 << 20;  // then what was learnt is forgotten
 constexpr size_t kMaxStates = 50'000;
 constexpr size_t kFewIds = 1024;
 

@@ -86,7 +86,7 @@ class GrammarMatcher {
 /// be satisfied or is too large.
 class GrammarCompiler {
  public:
-  explicit GrammarCompiler(std::shared_ptr<const GrammarVocabulary> vocabulary, size_t kept = 64);
+  explicit GrammarCompiler(std::shared_ptr<const GrammarVocabulary> vocabulary, size_t kept = 32);
 
   /// `schema`: JSON Schema, draft 2020-12; docs/structured_output.md has the keywords.
   std::shared_ptr<const Grammar> json_schema(std::string_view schema, JsonSpace space = JsonSpace::kFlexible);
