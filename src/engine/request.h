@@ -43,6 +43,7 @@ struct Request {
   /// At most so many thinking tokens (engine/thinking.h): then the engine writes the closing tag and the answer goes
   /// on. 0: no thinking, the engine writes an empty block first. Negative: no limit. Needs Options::thinking.
   int64_t max_thinking_tokens = -1;
+  bool thinking = true;                ///< false: no tag is looked for, and a constraint rules from the first token
   bool prompt_opens_thinking = false;  ///< the prompt ends inside the block
 
   std::shared_ptr<const TokenControl> constraint;  ///< cloned for each answer; null: none

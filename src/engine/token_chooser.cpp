@@ -32,6 +32,7 @@ TokenChooser::TokenChooser(const Request& request, int64_t answer, int64_t vocab
       max_tokens_(max_tokens),
       sampler_(params_of(request, answer), vocab, request.prompt, joined(dead_ids, request.banned)),
       control_(request.constraint ? request.constraint->clone() : nullptr) {
+  if (!request.thinking) thinking = nullptr;
   if (thinking) tracker_.emplace(*thinking, request.prompt_opens_thinking);
   if (thinking && request.max_thinking_tokens == 0 && !request.prompt_opens_thinking)
     forced_.assign(thinking->skip_ids.begin(), thinking->skip_ids.end());
