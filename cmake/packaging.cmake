@@ -18,6 +18,8 @@ set(CPACK_DEBIAN_PACKAGE_SHLIBDEPS ON)
 set(CPACK_DEBIAN_PACKAGE_CONTROL_STRICT_PERMISSION ON)
 
 install(FILES packaging/copyright DESTINATION ${CMAKE_INSTALL_DOCDIR})
+# To be copied to /etc/systemd/system once there is a model to serve.
+install(FILES packaging/minimax.service DESTINATION ${CMAKE_INSTALL_DOCDIR}/examples)
 # The man page and the completions are the program's own words, so they are asked of it when it is installed.
 install(CODE "set(PROGRAM \"$<TARGET_FILE:minimax>\")
 set(SOURCE \"${PROJECT_SOURCE_DIR}\")

@@ -25,6 +25,8 @@
 #include "engine/engine.h"
 #include "model/load.h"
 #include "model/placement.h"
+#include "server/api/answer_writer.h"
+#include "server/api/constraint.h"
 #include "server/app.h"
 
 namespace minimax::cli {
@@ -114,25 +116,22 @@ engine::EngineOptions engine_options(const ServeOptions& options, const ModelCon
   return engine;
 }
 
-server::ServedModel served_model(const ServeOptions& options, const ModelConfig& config, text::Tokenizer tokenizer,
-                                 engine::Engine& engine) {
+server::ServedModel served_model(const ServeOptions& options, const ModelConfig& config,
+                                 const text::Tokenizer& tokenizer) {
   server::ServedModel served{.names = options.names,
                              .any_name = options.any_name,
-                             .tokenizer = std::move(tokenizer),
-                             .engine = &engine,
+                             .tokenizer = tokenizer,
+                             .constraints = std::make_shared<server::Constraints>(tokenizer, config.vocab),
                              .sampling = options.sampling.params};
   if (served.names.empty()) served.names = {fs::canonical(options.model.model).filename().string()};
-  const fs::path folder = options.model.model, template_file = options.chat_template;
-  text::ChatTemplate chat_template = text::ChatTemplate::kAuto;
-  if (options.chat_template == "auto")
-    served.prompt_template = text::PromptTemplate::load(folder, served.tokenizer);
-  else if (fs::is_regular_file(template_file))
-    served.prompt_template = text::PromptTemplate::from_file(template_file, served.tokenizer);
+  const std::string& chosen = options.chat_template;
+  served.chat = {.keep_reasoning = options.keep_reasoning, .keep_all_text = true};
+  if (chosen == "auto")
+    served.prompt_template = text::PromptTemplate::load(options.model.model, tokenizer);
+  else if (chosen == "official" || chosen == "tools")
+    served.chat.chat_template = text::parse_chat_template(chosen);
   else
-    chat_template = text::parse_chat_template(options.chat_template);
-  served.chat = {.chat_template = chat_template,
-                 .keep_reasoning = options.keep_reasoning,
-                 .keep_all_text = true};
+    served.prompt_template = text::PromptTemplate::from_file(chosen, tokenizer);
   if (!options.system.empty()) served.chat.default_system_prompt = options.system;
   if (options.sampling.max_tokens > 0) served.max_answer_tokens = options.sampling.max_tokens;
   served.max_thinking_tokens = options.max_thinking_tokens;
@@ -210,6 +209,34 @@ void serve_until_signal(server::App& app, const sigset_t& signals, double grace,
   watcher.join();
 }
 
+constexpr int kLastSteps = 4;
+constexpr std::string_view kSessionExtension = ".session";
+
+// Sessions outlive the server: what was saved at the end of the last one is there again.
+void restore_sessions(engine::Engine& engine, const std::string& folder, Terminal& terminal) {
+  if (folder.empty()) return;
+  fs::create_directories(folder);
+  for (const fs::directory_entry& entry : fs::directory_iterator(folder)) {
+    if (entry.path().extension() != kSessionExtension) continue;
+    try {
+      engine.load_session(entry.path());
+    } catch (const Error& error) {
+      terminal.warn(fmt::format("{}: not restored: {}", entry.path().string(), error.what()));
+    }
+  }
+}
+
+void save_sessions(engine::Engine& engine, const std::string& folder, Terminal& terminal) {
+  if (folder.empty()) return;
+  for (const engine::SessionInfo& session : engine.sessions()) {
+    try {
+      engine.save_session(session.name, fs::path(folder) / (session.name + std::string(kSessionExtension)));
+    } catch (const Error& error) {
+      terminal.warn(fmt::format("session {}: not saved: {}", session.name, error.what()));
+    }
+  }
+}
+
 }  // namespace
 
 int run_verb(const ServeOptions& options, Session& session) {
@@ -226,10 +253,13 @@ int run_verb(const ServeOptions& options, Session& session) {
   const MiniMaxM1 model =
       place_model(placing, load_model(folder, {.mmap = options.model.mmap, .mlock = options.model.mlock}));
   for (const std::string& warning : model.config.warnings) terminal.warn(warning);
-  text::Tokenizer tokenizer = text::Tokenizer::load(folder);
+  const text::Tokenizer tokenizer = text::Tokenizer::load(folder);
+  server::ServedModel served = served_model(options, model.config, tokenizer);  // requests that run look at it
   engine::Engine engine(model, threads, engine_options(options, model.config, tokenizer, gpu.get()));
   AccessLog log(options.access_log);
-  server::App app(served_model(options, model.config, std::move(tokenizer), engine), app_options(options, log));
+  served.engine = &engine;
+  server::App app(served, app_options(options, log));
+  restore_sessions(engine, options.session_folder, terminal);
   engine.start();
   terminal.clear_progress();
   const bool wide = options.host.find(':') != std::string::npos;
@@ -239,6 +269,10 @@ int run_verb(const ServeOptions& options, Session& session) {
   notify_manager("READY=1");
   serve_until_signal(app, signals, options.shutdown_seconds, terminal);
   engine.stop();
+  // What was still running lost its client with the connections: a step ends it where it is, and its session keeps
+  // that.
+  for (int steps = 0; steps < kLastSteps && engine.step();) ++steps;
+  save_sessions(engine, options.session_folder, terminal);
   return 0;
 }
 
@@ -302,7 +336,8 @@ Command define_serve() {
 
   command.group("Chat");
   command.text("--chat-template", o.chat_template, "NAME",
-               "auto (the model folder's), official or tools (MiniMax-M1's), or a file", ValueKind::kFile, "auto");
+               "official or tools, which are MiniMax-M1's, or a file with a Jinja template", ValueKind::kFile,
+               "the model folder's");
   command.text("--system", o.system, "TEXT", "system prompt of conversations without one");
   command.number("--max-thinking-tokens,--reasoning-budget", o.max_thinking_tokens, "N",
                  "longest thinking; 0 for none, -1 for no limit", "-1", -1);

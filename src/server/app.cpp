@@ -4,7 +4,10 @@
 #include <map>
 
 #include "io/json.h"
+#include "server/anthropic/messages.h"
+#include "server/api/utility_endpoints.h"
 #include "server/openai/endpoints.h"
+#include "server/openai/responses.h"
 #include "server/web_page.h"
 
 namespace minimax::server {
@@ -22,10 +25,8 @@ double wall_seconds() {
 
 }  // namespace
 
-App::App(ServedModel model, AppOptions options)
-    : service_{.model = std::move(model),
-               .session_folder = options.session_folder,
-               .max_body_bytes = options.http.max_body_bytes},
+App::App(const ServedModel& model, AppOptions options)
+    : service_{.model = model, .session_folder = options.session_folder, .max_body_bytes = options.http.max_body_bytes},
       options_(std::move(options)),
       gate_(options_.gate) {
   add_routes();
@@ -43,7 +44,29 @@ void App::add_routes() {
     if (draining_) throw ApiError(503, "the server is shutting down");
     exchange->respond({.body = R"({"status":"ready"})"});
   };
+  const auto metrics = [this](Service& service, const std::shared_ptr<Exchange>& exchange) {
+    exchange->respond({.content_type = "text/plain; version=0.0.4; charset=utf-8",
+                       .body = metrics_text({service.model.name(), options_.vllm_metrics},
+                                            service.model.engine->stats(), http_->stats(), counts_)});
+  };
   routes_ = {
+      {.method = "GET", .path = "/metrics", .endpoint = metrics},
+      {.method = "POST", .path = "/v1/responses", .endpoint = responses, .heavy = true},
+      {.method = "GET", .path = "/v1/responses/", .endpoint = show_response},
+      {.method = "DELETE", .path = "/v1/responses/", .endpoint = drop_response},
+      {.method = "POST", .path = "/v1/messages", .endpoint = messages, .heavy = true, .style = ApiStyle::kAnthropic},
+      {.method = "POST",
+       .path = "/v1/messages/count_tokens",
+       .endpoint = count_message_tokens,
+       .heavy = true,
+       .style = ApiStyle::kAnthropic},
+      {.method = "POST", .path = "/tokenize", .endpoint = tokenize, .heavy = true},
+      {.method = "POST", .path = "/detokenize", .endpoint = detokenize, .heavy = true},
+      {.method = "POST", .path = "/apply-template", .endpoint = apply_template, .heavy = true},
+      {.method = "POST", .path = "/v1/chat/completions/control", .endpoint = control},
+      {.method = "GET", .path = "/v1/sessions", .endpoint = list_sessions, .heavy = true},
+      {.method = "POST", .path = "/v1/sessions/", .endpoint = change_session, .heavy = true},
+      {.method = "DELETE", .path = "/v1/sessions/", .endpoint = drop_session, .heavy = true},
       {.method = "POST", .path = "/v1/chat/completions", .endpoint = chat_completions, .heavy = true},
       {.method = "POST", .path = "/v1/completions", .endpoint = completions, .heavy = true},
       {.method = "GET", .path = "/v1/models", .endpoint = list_models},
@@ -127,6 +150,9 @@ void App::call(const Route& route, const std::shared_ptr<Exchange>& exchange) {
 }
 
 void App::finished(const Request& request, const Outcome& outcome) {
+  bool path_known = false;
+  const Route* route = find(request, path_known);
+  counts_.add(route ? route->path : find_web_file(request.path) ? "web" : "other", outcome);
   if (!options_.access_log) return;
   io::json::object line{{"time", wall_seconds()},
                         {"peer", request.peer},

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "server/api/gate.h"
+#include "server/api/metrics.h"
 #include "server/api/service.h"
 #include "server/api/work_queue.h"
 #include "server/http/http_server.h"
@@ -28,8 +29,8 @@ struct AppOptions {
 
 class App {
  public:
-  /// Listens. `model.engine` must outlive the app and be running.
-  App(ServedModel model, AppOptions options);
+  /// Listens. `model` must outlive the app and its engine, the engine the app.
+  App(const ServedModel& model, AppOptions options);
   ~App();
 
   uint16_t port() const { return http_->port(); }
@@ -61,6 +62,7 @@ class App {
   AppOptions options_;
   Gate gate_;
   std::vector<Route> routes_;
+  RequestCounts counts_;
   std::atomic<bool> draining_{false};
   std::unique_ptr<HttpServer> http_;
   std::unique_ptr<WorkQueue> work_;  // last: ends before what its work uses

@@ -6,6 +6,7 @@
 #include <random>
 
 #include "server/api/api_error.h"
+#include "server/api/utility_endpoints.h"
 
 namespace minimax::server {
 namespace {
@@ -86,6 +87,8 @@ void read_engine_fields(const JsonField& root, const ServedModel& model, engine:
   request.deadline_seconds = root["timeout"].number_or(0, 0, 1e7);
   request.cache_salt = root["cache_salt"].string_or("");
   request.session = root["session"].string_or("");
+  if (!request.session.empty() && !is_session_name(request.session))
+    root["session"].fail("letters, digits, dots, dashes and underscores, at most 100");
   request.banned = model.banned;
   if (!root["ignore_eos"].boolean_or(false)) request.stop_ids = model.stop_ids;
   const JsonField ids = root["stop_token_ids"];

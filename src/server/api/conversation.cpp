@@ -30,20 +30,30 @@ ToolChoice::Mode mode_of(const JsonField& field) {
   field.fail("none, auto, required or an object that names a tool");
 }
 
-// Takes away what ends the last message, so that the model goes on with it.
-void reopen(text::ChatPrompt& prompt) {
-  if (!prompt.empty() && !prompt.back().special && prompt.back().text == "\n") prompt.pop_back();
-  if (!prompt.empty() && prompt.back().special) prompt.pop_back();
+std::string_view trim_end(std::string_view text) {
+  const size_t last = text.find_last_not_of(" \t\r\n");
+  return text.substr(0, last == std::string_view::npos ? 0 : last + 1);
 }
 
+// Takes away what ends the last message, so that the model goes on with it.
+void reopen(text::ChatPrompt& prompt, const text::Message& last) {
+  MM_CHECK(last.role == text::Role::kAssistant, "continue_final_message: the last message is not an assistant's");
+  const std::string_view wanted = last.content.empty() ? "" : trim_end(last.content.back().text);
+  if (!prompt.empty() && !prompt.back().special && trim_end(prompt.back().text).empty()) prompt.pop_back();
+  if (!prompt.empty() && prompt.back().special) prompt.pop_back();
+  MM_CHECK(!prompt.empty() && !prompt.back().special && trim_end(prompt.back().text).ends_with(wanted),
+           "continue_final_message: this model's chat template does not end with the message");
+}
+
+// The last text opens a thinking block and does not close it. What a user wrote is never the last text.
 bool ends_in_thinking(const text::ChatPrompt& prompt) {
+  constexpr std::string_view kOpen = "<think>", kClose = "</think>";
   if (prompt.empty() || prompt.back().special) return false;
-  const std::string& text = prompt.back().text;
-  const size_t open = text.rfind("<think>");
-  if (text.ends_with("<think>\n")) return true;
-  // At the start of the assistant's turn, whose first line is "ai name=...".
-  if (open == std::string::npos || !text.starts_with("ai name=")) return false;
-  return text.find("</think>", open) == std::string::npos && text.find('\n') + 1 == open;
+  const std::string_view text = prompt.back().text;
+  if (trim_end(text).ends_with(kOpen)) return true;
+  const size_t open = text.rfind(kOpen);  // a message that is gone on with, on the line after "ai name=..."
+  return open != std::string_view::npos && open > 0 && text[open - 1] == '\n' && text.starts_with("ai name=") &&
+         text.find('\n') + 1 == open && text.find(kClose, open) == std::string_view::npos;
 }
 
 }  // namespace
@@ -71,15 +81,17 @@ ToolChoice read_tool_choice(const JsonField& field, const std::vector<text::Tool
 RenderedPrompt render(const Conversation& conversation, const ServedModel& model) {
   text::ChatOptions options = model.chat;
   options.add_generation_prompt = conversation.add_generation_prompt && !conversation.continue_final_message;
+  options.keep_reasoning = conversation.keep_reasoning.value_or(options.keep_reasoning);
   std::vector<text::ToolDefinition> tools;
   if (conversation.tool_choice.mode != ToolChoice::Mode::kNone) tools = conversation.tools;
-  if (conversation.continue_final_message)
-    MM_CHECK(!conversation.messages.empty() && conversation.messages.back().role == text::Role::kAssistant,
-             "continue_final_message: the last message is not an assistant's");
   RenderedPrompt prompt;
+  const io::json::object& variables = conversation.template_variables;
   prompt.pieces = model.prompt_template.render(conversation.messages, tools,
-                                               {.chat = options, .extra = &conversation.template_variables});
-  if (conversation.continue_final_message) reopen(prompt.pieces);
+                                               {.chat = options, .extra = variables.empty() ? nullptr : &variables});
+  if (conversation.continue_final_message) {
+    MM_CHECK(!conversation.messages.empty(), "continue_final_message: there is no message");
+    reopen(prompt.pieces, conversation.messages.back());
+  }
   prompt.ids = text::encode(prompt.pieces, model.tokenizer);
   prompt.opens_thinking = ends_in_thinking(prompt.pieces);
   return prompt;

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -24,8 +25,10 @@ struct Conversation {
   std::vector<text::ToolDefinition> tools;
   ToolChoice tool_choice;
   bool add_generation_prompt = true;
-  io::json::object template_variables;  ///< chat_template_kwargs: more variables of a template that is not MiniMax-M1's
-  bool continue_final_message = false;  ///< the last message, an assistant's, is gone on with
+  /// The thinking of earlier turns stays in the prompt, where the client sends it back; absent: as the server is set.
+  std::optional<bool> keep_reasoning = {};
+  io::json::object template_variables = {};  ///< chat_template_kwargs
+  bool continue_final_message = false;       ///< the last message, an assistant's, is gone on with
 };
 
 /// OpenAI's: none, auto, required, {"type": "function", "function": {"name"}} (or with the name beside the type), and
@@ -39,7 +42,8 @@ struct RenderedPrompt {
   bool opens_thinking = false;  ///< it ends inside a thinking block
 };
 
-/// Applies the model's template. Throws as text::PromptTemplate::render does.
+/// Applies the model's template. Throws as text::PromptTemplate::render does, and kInvalidArgument when a message is to
+/// be gone on with and the template does not end with it.
 RenderedPrompt render(const Conversation& conversation, const ServedModel& model);
 
 }  // namespace minimax::server

@@ -102,6 +102,7 @@ void Job::on_finish(const engine::AnswerEnd& end) {
 }
 
 void Job::on_done(const engine::Usage& usage) {
+  if (over_) over_(usage);  // before the client can know
   {
     const std::lock_guard lock(mutex_);
     begin();
@@ -115,7 +116,6 @@ void Job::on_done(const engine::Usage& usage) {
     else
       writer_->done(usage);
   }
-  if (over_) over_(usage);
 }
 
 }  // namespace minimax::server

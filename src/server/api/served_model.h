@@ -8,11 +8,12 @@
 
 #include "engine/engine.h"
 #include "engine/sampling_params.h"
-#include "text/chat_template.h"
 #include "text/jinja/prompt_template.h"
 #include "text/tokenizer.h"
 
 namespace minimax::server {
+
+class Constraints;
 
 /// Where a message's reasoning goes. OpenAI's API has no field for it; DeepSeek's clients read reasoning_content,
 /// vLLM's reasoning.
@@ -23,8 +24,9 @@ struct ServedModel {
   std::vector<std::string> names;  ///< the first is told to clients; all are accepted
   bool any_name = true;            ///< whatever a request calls the model, it gets this one
   text::Tokenizer tokenizer;
-  text::PromptTemplate prompt_template;
   engine::Engine* engine = nullptr;
+  std::shared_ptr<Constraints> constraints;
+  text::PromptTemplate prompt_template;
   text::ChatOptions chat;            ///< of requests that say nothing else
   engine::SamplingParams sampling;   ///< likewise
   int64_t max_answer_tokens = -1;    ///< likewise; negative: until the context is full

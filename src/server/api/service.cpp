@@ -49,22 +49,22 @@ namespace {
 // then the end finds no id yet, and the start must not enter one.
 class Entry {
  public:
-  Entry(RunningRequests& table, std::string id) : table_(table), id_(std::move(id)) {}
+  Entry(std::shared_ptr<RunningRequests> table, std::string id) : table_(std::move(table)), id_(std::move(id)) {}
 
   void started(engine::RequestId request) {
     const std::lock_guard lock(mutex_);
     request_ = request;
-    if (!over_) table_.add(id_, request);
+    if (!over_) table_->add(id_, request);
   }
   void over() {
     const std::lock_guard lock(mutex_);
     over_ = true;
-    if (request_) table_.remove(id_, *request_);
+    if (request_) table_->remove(id_, *request_);
   }
 
  private:
   std::mutex mutex_;
-  RunningRequests& table_;
+  std::shared_ptr<RunningRequests> table_;
   const std::string id_;
   std::optional<engine::RequestId> request_;
   bool over_ = false;

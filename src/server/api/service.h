@@ -15,6 +15,7 @@
 #include "server/api/job.h"
 #include "server/api/served_model.h"
 #include "server/http/exchange.h"
+#include "server/openai/response_store.h"
 
 namespace minimax::server {
 
@@ -31,10 +32,12 @@ class RunningRequests {
 };
 
 struct Service {
-  ServedModel model;
+  const ServedModel& model;
   std::filesystem::path session_folder;  ///< empty: sessions stay in memory
   int64_t max_body_bytes = 32 << 20;
-  RunningRequests running;
+  // Shared with the requests that run: the engine may outlive the service.
+  std::shared_ptr<RunningRequests> running = std::make_shared<RunningRequests>();
+  std::shared_ptr<ResponseStore> responses = std::make_shared<ResponseStore>();
 };
 
 /// The body as JSON. Throws ApiError or kInvalidArgument for one that is none.

@@ -1,6 +1,7 @@
 #include "server/openai/chat_request.h"
 
 #include "server/api/api_error.h"
+#include "server/api/constraint.h"
 #include "text/chat_json.h"
 
 namespace minimax::server {
@@ -49,6 +50,9 @@ Conversation read_conversation(const JsonField& root) {
     conversation.template_variables = kwargs.object();
   conversation.add_generation_prompt = root["add_generation_prompt"].boolean_or(true);
   conversation.continue_final_message = root["continue_final_message"].boolean_or(false);
+  // The state that a session keeps has the thinking in it.
+  if (!root["session"].string_or("").empty()) conversation.keep_reasoning = true;
+  if (root["keep_reasoning"].has_value()) conversation.keep_reasoning = root["keep_reasoning"].boolean();
   return conversation;
 }
 
@@ -92,6 +96,7 @@ ChatCall read_chat(const JsonField& root, const ServedModel& model) {
   text.parser.tool_calls.id_seed = random_seed();  // ids differ between the turns of a conversation, whatever its seed
   call.spec.parallel_tool_calls = conversation.tool_choice.parallel;
 
+  request.constraint = whole_constraint(read_constraint(root, *model.constraints), conversation, *model.constraints);
   RenderedPrompt prompt = render(conversation, model);
   request.prompt = std::move(prompt.ids);
   request.prompt_opens_thinking = text.parser.starts_in_reasoning = prompt.opens_thinking;

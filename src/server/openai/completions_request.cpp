@@ -1,4 +1,5 @@
 #include "server/api/api_error.h"
+#include "server/api/constraint.h"
 #include "server/openai/completions.h"
 
 namespace minimax::server {
@@ -62,8 +63,9 @@ CompletionsCall read_completions(const JsonField& root, const ServedModel& model
   const int64_t logprobs = read_logprobs(root["logprobs"]);
   request.sampling.top_logprobs = std::max<int64_t>(logprobs, 0);
   if (echo && logprobs >= 0) request.prompt_logprobs = logprobs;
-  request.max_thinking_tokens = -1;
+  request.thinking = false;  // the text is the model's as it comes
 
+  request.constraint = read_constraint(root, *model.constraints);
   spec.text.parse = false;
   spec.text.stop = read_stop(root["stop"]);
   spec.text.reports = logprobs >= 0;
