@@ -104,7 +104,7 @@ engine::EngineOptions engine_options(const ServeOptions& options, const ModelCon
   if (!options.memory.empty()) engine.memory_bytes = parse_bytes(options.memory, "--memory");
   engine.max_running = options.max_running;
   engine.max_waiting = options.max_waiting;
-  engine.step_tokens = options.step_tokens;
+  engine.step_tokens = std::max(options.step_tokens, options.max_running);  // a step has a token for every answer
   engine.prefix_cache = options.prefix_cache;
   engine.speculation.max_drafts = options.drafts;
   engine.thinking = std::make_shared<engine::ThinkingFormat>(engine::thinking_format(tokenizer));
