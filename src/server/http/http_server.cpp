@@ -37,6 +37,7 @@ struct HttpServer::State {
   std::shared_ptr<ServerCore> core = std::make_shared<ServerCore>();
   std::unique_ptr<asio::ssl::context> tls;
   std::vector<tcp::acceptor> acceptors;
+  uint16_t port = 0;
   std::optional<asio::steady_timer> sweep, accept_again;
 
   void listen();
@@ -52,7 +53,7 @@ void HttpServer::State::listen() {
   tcp::resolver resolver(core->io);
   const auto found = resolver.resolve(options.host, std::to_string(options.port), tcp::resolver::passive, error);
   MM_CHECK_KIND(kIo, !error, "cannot listen on \"", options.host, "\": ", error.message());
-  uint16_t port = options.port;
+  port = options.port;
   for (const auto& entry : found) {
     tcp::endpoint endpoint = entry.endpoint();
     endpoint.port(port);
@@ -147,7 +148,7 @@ HttpServer::~HttpServer() {
 }
 
 uint16_t HttpServer::port() const {
-  return state_->acceptors.front().local_endpoint().port();
+  return state_->port;
 }
 
 void HttpServer::run() {
