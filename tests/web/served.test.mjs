@@ -4,11 +4,11 @@ import { after, before, test } from 'node:test';
 import { eventually, idle, web } from './harness.mjs';
 import { answer, serve, thought } from './serve.mjs';
 
-let hello, endless;
+let hello, endless, thinker;
 before(async () => {
-  [hello, endless] = await Promise.all([serve('hello'), serve('endless')]);
+  [hello, endless, thinker] = await Promise.all([serve('hello'), serve('endless'), serve('thinker')]);
 });
-after(() => Promise.all([hello, endless].map(server => server?.stop())));
+after(() => Promise.all([hello, endless, thinker].map(server => server?.stop())));
 
 web('a conversation with the real server', { server: () => hello.url }, async ({ page, ask, answers }) => {
   await page.locator('.model.ready', { hasText: 'hello' }).waitFor();
@@ -40,6 +40,17 @@ web('stopping reaches the real server', { server: () => endless.url }, async ({ 
   );
   await answers.getByRole('button', { name: 'Answer again' }).click();
   await answers.getByText('it goes, and so on').waitFor();
+  await page.keyboard.press('Escape');
+  await idle(page);
+});
+
+web('a running answer’s thinking is ended', { server: () => thinker.url }, async ({ page, ask, answers }) => {
+  await ask('Go', false);
+  await answers.locator('.tail').getByText('hm well but').waitFor();
+  await page.getByRole('button', { name: 'Answer now' }).click();
+  // This model’s answer is more of the same, but it is an answer.
+  await answers.locator('> .prose').getByText('hm well but').waitFor();
+  assert.match(await answers.locator('.fold').innerText(), /Thought/);
   await page.keyboard.press('Escape');
   await idle(page);
 });
