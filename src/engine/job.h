@@ -17,6 +17,10 @@ namespace minimax::engine {
 
 using Clock = std::chrono::steady_clock;
 
+inline double seconds(Clock::duration duration) {
+  return std::chrono::duration<double>(duration).count();
+}
+
 struct Answer;
 
 struct Job {

@@ -76,6 +76,7 @@ class Scheduler {
   void count_tokens(const Run& run);
   void deliver(Run& run);
   FinishReason report(Answer& answer, const Token& token, Clock::time_point now, double inter_token);
+  static void describe(const std::exception_ptr& error, AnswerEnd& end);
   void finish(Answer& answer, FinishReason reason, const std::exception_ptr& error = {});
   void end(Job& job);
   void report_best(Job& job);
