@@ -8,6 +8,7 @@
 #include "cli/input.h"
 #include "cli/speed.h"
 #include "cli/synthetic.h"
+#include "cli/train_speed.h"
 #include "cli/usage_error.h"
 #include "cli/verbs.h"
 #include "core/machine.h"
@@ -28,6 +29,7 @@ struct Report {
   Machine machine;
   std::vector<CeilingSamples> ceilings;  ///< by rising number of threads
   std::optional<SpeedSamples> speed;
+  std::optional<TrainSpeed> training;
   std::string model_name;
   ModelConfig config;
   DType dtype = DType::kBFloat16;
@@ -105,6 +107,15 @@ void print_speed(const Report& report, const BenchOptions& options, Terminal& te
                   options.rounds, human_seconds(speed.decode_seconds_p95.median())));
 }
 
+void print_training(const TrainSpeed& speed, Terminal& terminal) {
+  terminal.print_line(
+      fmt::format("training, {} tokens a step: {} tokens/s, {} GFLOP/s{}; the optimizer takes {} of a step",
+                  speed.tokens, spread(inverse(speed.seconds, static_cast<double>(speed.tokens)), 1),
+                  spread(inverse(speed.seconds, speed.flops), kGiga, 0),
+                  speed.share.values.empty() ? "" : ", " + spread(speed.share, 0.01, 0) + " % of float32 multiply-add",
+                  human_seconds(speed.update_seconds.median())));
+}
+
 io::json::value figure(const Samples& samples) {
   if (samples.values.empty()) return nullptr;
   return io::json::object{{"median", samples.median()},
@@ -150,6 +161,15 @@ io::json::object to_json(const Report& report, const BenchOptions& options, int 
                         figure(inverse(speed.decode_seconds, static_cast<double>(speed.decode_cost.weight_bytes)))},
                        {"ceiling", "read_bytes_per_second"},
                        {"share_of_ceiling", figure(speed.decode_share)}};
+  if (report.training)
+    out["train"] = io::json::object{
+        {"tokens", report.training->tokens},
+        {"flops", report.training->flops},
+        {"seconds", figure(report.training->seconds)},
+        {"update_seconds", figure(report.training->update_seconds)},
+        {"tokens_per_second", figure(inverse(report.training->seconds, static_cast<double>(report.training->tokens)))},
+        {"ceiling", "float32_flops_per_second"},
+        {"share_of_ceiling", figure(report.training->share)}};
   return out;
 }
 
@@ -222,6 +242,10 @@ int run_verb(const BenchOptions& options, Session& session) {
     }
   }
   if (model) measure_model(options, *model, ctx, report, terminal);
+  if (model && options.train) {
+    terminal.progress("training");
+    report.training = measure_training(report.config, report.dtype, ctx, options.prompt_tokens, options.rounds);
+  }
   terminal.clear_progress();
   if (options.json) {
     terminal.print_line(io::write_json(to_json(report, options, threads.size()), io::JsonStyle::kPretty));
@@ -231,6 +255,7 @@ int run_verb(const BenchOptions& options, Session& session) {
                                   cpu::kernels().isa));
   print_ceilings(report, terminal);
   if (report.speed) print_speed(report, options, terminal);
+  if (report.training) print_training(*report.training, terminal);
   return 0;
 }
 
@@ -271,6 +296,7 @@ Command define_bench() {
   command.number("--layers", options->layers, "N", "of the synthetic model", "as many as the shape has", 0, 1000);
   command.choice<DType>("--dtype", options->dtype, "TYPE", "of the synthetic weights",
                         {{"bf16", DType::kBFloat16}, {"f16", DType::kFloat16}, {"f32", DType::kFloat32}}, "bf16");
+  command.flag("--train", options->train, "steps of training too, over 8 sequences as long as the prompt");
   command.flag("--json", options->json, "as JSON");
   add_model_flags(command, options->model);
   return command;

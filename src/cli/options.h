@@ -116,6 +116,7 @@ struct BenchOptions {
   int64_t answer_tokens = 32;
   int64_t prefill_chunk = 512;
   int rounds = 5;
+  bool train = false;  ///< steps of training too
   bool json = false;
 };
 
@@ -139,6 +140,7 @@ struct TrainDataOptions {
 };
 
 struct TrainSftOptions {
+  ModelOptions model;  ///< the device alone
   std::string recipe, out;
   bool resume = false;
   int64_t steps = 0;  ///< 0: the recipe's

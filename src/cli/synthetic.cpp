@@ -2,7 +2,10 @@
 
 #include <cmath>
 
+#include <algorithm>
+
 #include "core/error.h"
+#include "model/shapes.h"
 
 namespace minimax::cli {
 namespace {
@@ -26,11 +29,15 @@ constexpr SyntheticShape kShapes[] = {
     {"m1-slice-8", 6144, 9216, 64, 8, 128, 32, 200064, 8, 8},
 };
 
+/// Of the shapes that are made for training: that of a tokenizer of their size.
+constexpr int64_t kSmallVocab = 1024;
+
 }  // namespace
 
 std::vector<std::string> synthetic_shapes() {
   std::vector<std::string> names;
   for (const SyntheticShape& shape : kShapes) names.emplace_back(shape.name);
+  for (const std::string_view name : small_shapes()) names.emplace_back(name);
   return names;
 }
 
@@ -55,6 +62,13 @@ ModelConfig synthetic_config(const std::string& name, int64_t layers) {
                                                                                          : LayerKind::kLightning);
     config.postnorm = true;
     config.lightning_alpha = config.softmax_alpha = config.moe_alpha = std::pow(2.0 * config.layers, 0.25);
+    return config;
+  }
+  if (const auto small = small_shapes(); std::find(small.begin(), small.end(), name) != small.end()) {
+    ModelConfig config = small_shape(name, kSmallVocab);
+    if (layers > 0) config.layers = layers;
+    derive_plan(config, std::find(config.layer_kind.begin(), config.layer_kind.end(), LayerKind::kSoftmax) -
+                            config.layer_kind.begin() + 1);
     return config;
   }
   throw Error(ErrorKind::kInvalidArgument, cat("no synthetic shape \"", name, "\""));

@@ -1,13 +1,17 @@
 #include <fmt/format.h>
 
 #include <chrono>
+#include <cmath>
+#include <cstdlib>
 #include <filesystem>
 #include <memory>
 
 #include "cli/common_flags.h"
+#include "cli/device.h"
 #include "cli/interrupt.h"
 #include "cli/usage_error.h"
 #include "cli/verbs.h"
+#include "comm/process_group.h"
 #include "cpu/isa.h"
 #include "engine/generate.h"
 #include "text/chat_encode.h"
@@ -18,13 +22,20 @@
 namespace minimax::cli {
 namespace {
 
+/// By mpirun, srun or another starter of MPI programs.
+bool started_with_others() {
+  for (const char* name : {"OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "PMIX_RANK"})
+    if (std::getenv(name)) return true;
+  return false;
+}
+
 /// What the model answers, thinking included, by the engine on the weights as they are.
 std::string sample(const MiniMaxM1& model, const text::Tokenizer& tokenizer, const train::SampleRecipe& wanted,
-                   ThreadPool& threads) {
+                   const Context& ctx) {
   const text::Message message = text::text_message(text::Role::kUser, wanted.prompt);
   const std::vector<int32_t> prompt = text::encode(text::render_chat({&message, 1}, {}), tokenizer);
   engine::Generator generator(
-      model, threads, {.context = static_cast<int64_t>(prompt.size()) + wanted.max_tokens, .prefill_chunk = 512});
+      model, ctx, {.context = static_cast<int64_t>(prompt.size()) + wanted.max_tokens, .prefill_chunk = 512});
   engine::GenerateOptions options{.max_tokens = wanted.max_tokens};
   options.sampling.temperature = static_cast<float>(wanted.temperature);
   options.sampling.top_p = 1;
@@ -49,36 +60,47 @@ int run_sft(const TrainSftOptions& options, Session& session) {
   if (recipe.output.empty())
     recipe.output = std::filesystem::path("runs") / std::filesystem::path(options.recipe).stem();
   if (options.steps > 0) recipe.schedule.total_steps = options.steps;
+  const std::unique_ptr<comm::ProcessGroup> group = started_with_others() ? comm::open_mpi() : comm::one_process();
   ThreadPool threads(session.global.threads);
-  Arena arena;
-  const Context ctx{.arena = &arena, .threads = &threads};
+  const std::unique_ptr<cuda::Gpu> gpu = open_device(options.model);
+  Arena arena(gpu.get());
+  // On a GPU bfloat16 weights come with products of bfloat16 operands; the CPU's float32 activations are as fast.
+  const bool rounds = gpu && recipe.model.precision == DType::kBFloat16;
+  const Context ctx{.device = gpu ? Device::kCuda : Device::kCpu,
+                    .gpu = gpu.get(),
+                    .arena = &arena,
+                    .threads = &threads,
+                    .matmul_precision = rounds ? MatmulPrecision::kBFloat16 : MatmulPrecision::kFloat32};
 
   Interrupt interrupt;
   using Clock = std::chrono::steady_clock;
   Clock::time_point last_note = Clock::now();
   train::RunCallbacks callbacks;
-  callbacks.note = [&](const std::string& text) { terminal.note(text); };
   callbacks.stop = [&] { return interrupt.requested(); };
-  callbacks.sample = [&](const MiniMaxM1& model, const text::Tokenizer& tokenizer, const train::SampleRecipe& wanted) {
-    return sample(model, tokenizer, wanted, threads);
-  };
-  callbacks.on_step = [&](const train::RunStatus& status) {
-    if (status.skipped)
-      terminal.warn(fmt::format("step {}: gradient norm {}, skipped", status.step, status.gradient_norm));
-    const bool quiet_for_long = Clock::now() - last_note > std::chrono::seconds(terminal.err_is_tty() ? 60 : 30);
-    if (status.saved || quiet_for_long) {
-      terminal.clear_progress();
-      terminal.note(progress_line(status) + (status.saved ? "  saved" : ""));
-      last_note = Clock::now();
-    } else {
-      terminal.progress(progress_line(status));
-    }
-  };
+  if (group->is_first()) {
+    callbacks.note = [&](const std::string& text) { terminal.note(text); };
+    callbacks.sample = [&](const MiniMaxM1& model, const text::Tokenizer& tokenizer,
+                           const train::SampleRecipe& wanted) { return sample(model, tokenizer, wanted, ctx); };
+    callbacks.on_step = [&](const train::RunStatus& status) {
+      if (status.skipped)
+        terminal.warn(fmt::format("step {}: gradient norm {}, skipped", status.step, status.gradient_norm));
+      const bool quiet_for_long = Clock::now() - last_note > std::chrono::seconds(terminal.err_is_tty() ? 60 : 30);
+      if (status.saved || quiet_for_long) {
+        terminal.clear_progress();
+        terminal.note(progress_line(status) + (status.saved ? "  saved" : ""));
+        last_note = Clock::now();
+      } else {
+        terminal.progress(progress_line(status));
+      }
+    };
+  }
 
-  train::SupervisedRun run(std::move(recipe), ctx, options.resume, callbacks);
-  terminal.info(fmt::format("{} threads, {} kernels", threads.size(), cpu::kernels().isa));
+  train::SupervisedRun run(std::move(recipe), ctx, options.resume, callbacks, group.get());
+  terminal.info(fmt::format("process {} of {}, {} threads, {} kernels", group->rank(), group->size(), threads.size(),
+                            cpu::kernels().isa));
   run.run();
   terminal.clear_progress();
+  if (!group->is_first()) return 0;
   train::write_report(run.folder().path());
   const bool stopped = interrupt.requested();
   terminal.note(fmt::format("{} after step {}; model in {}, curves in {}", stopped ? "stopped" : "done", run.step(),
@@ -100,11 +122,13 @@ Command define_train_sft() {
           "Trains a new model or goes on with a checkpoint, on conversations (JSONL with messages and tools, of which "
           "the assistant's tokens are learned) or plain texts. Leaves a run folder: metrics.jsonl, checkpoints that "
           "`minimax run` and `minimax chat` load, samples, and report.html with the curves. docs/training.md has every "
-          "key of a recipe. Ctrl-C saves a checkpoint and ends; --resume goes on from the newest one, on a CPU with "
+          "key of a recipe. Started by mpirun, the processes share every step. Ctrl-C saves a checkpoint and ends; "
+          "--resume goes on from the newest one, on a CPU with "
           "the bits of a run that was never interrupted.",
       .arguments = {{"RECIPE", "a TOML file", ValueKind::kFile}},
       .examples = {{"minimax train sft recipe.toml"},
                    {"minimax train sft recipe.toml --resume", "after Ctrl-C, a crash or a power cut"},
+                   {"mpirun -n 2 minimax train sft recipe.toml", "two processes, one model"},
                    {"minimax train sft recipe.toml --out runs/second --steps 50", "a short try"}},
       .run = [options](Command& self, Session& session) {
         if (self.words.empty()) throw UsageError("train sft: name a recipe", self.name);
@@ -116,6 +140,9 @@ Command define_train_sft() {
   command.group("Run");
   command.text("-o,--out", options->out, "FOLDER", "run folder", ValueKind::kFolder, "the recipe's, else runs/RECIPE");
   command.flag("--resume", options->resume, "go on from the newest checkpoint in the run folder");
+  command.choice<DeviceChoice>(
+      "--device", options->model.device, "DEVICE", "where to compute; auto: the first GPU, if there is one",
+      {{"auto", DeviceChoice::kAuto}, {"cpu", DeviceChoice::kCpu}, {"cuda", DeviceChoice::kCuda}}, "auto");
   command.number("--steps", options->steps, "N", "steps of the schedule", "the recipe's", 1, 1e12);
   return command;
 }

@@ -42,10 +42,12 @@ std::string_view precision_name(DType dtype) {
 
 }  // namespace
 
-SupervisedRun::SupervisedRun(Recipe recipe, const Context& ctx, bool resume, RunCallbacks callbacks)
+SupervisedRun::SupervisedRun(Recipe recipe, const Context& ctx, bool resume, RunCallbacks callbacks,
+                             comm::ProcessGroup* group)
     : recipe_(std::move(recipe)),
       ctx_(ctx),
       callbacks_(std::move(callbacks)),
+      group_(group),
       folder_(recipe_.output),
       tokenizer_folder_(recipe_.tokenizer.empty() ? recipe_.model.checkpoint : recipe_.tokenizer) {
   MM_CHECK(resume || !folder_.is_used(), recipe_.output.string(),
@@ -67,14 +69,13 @@ SupervisedRun::SupervisedRun(Recipe recipe, const Context& ctx, bool resume, Run
            tokenizer_->vocab_size(), " ids, the model ", config.vocab);
   MM_CHECK(recipe_.context <= config.max_positions, "context is ", recipe_.context, ", the model has ",
            config.max_positions, " positions");
-  trainer_ = std::make_unique<Trainer>(ctx_, trainable_, recipe_.trainer);
+  trainer_ = std::make_unique<Trainer>(ctx_, trainable_, recipe_.trainer, group_);
   note(fmt::format("model: {} layers, {} parameters, {} weights", config.layers, parameter_count(config),
                    precision_name(recipe_.model.precision)));
   load_data();
-  if (goes_on)
-    this->resume();
-  else
-    folder_.forget_after(0);
+  if (goes_on) this->resume();
+  if (!writes()) return;
+  folder_.forget_after(step_);
   io::write_file(folder_.path() / "recipe.toml", recipe_.source);
   io::json::array data;
   for (const Dataset& dataset : mixture_->datasets())
@@ -100,6 +101,18 @@ SupervisedRun::SupervisedRun(Recipe recipe, const Context& ctx, bool resume, Run
 
 void SupervisedRun::note(const std::string& text) const {
   if (callbacks_.note) callbacks_.note(text);
+}
+
+bool SupervisedRun::asked_to_stop() const {
+  double asked[] = {callbacks_.stop && callbacks_.stop() ? 1.0 : 0.0};
+  if (group_) group_->all_reduce_sum(std::span<double>(asked));
+  return asked[0] > 0;
+}
+
+/// Enough passes for every process to have one.
+int64_t SupervisedRun::pass_tokens() const {
+  const int64_t processes = group_ ? group_->size() : 1;
+  return std::min(recipe_.pass_tokens, (recipe_.batch_tokens + processes - 1) / processes);
 }
 
 void SupervisedRun::load_data() {
@@ -128,7 +141,7 @@ void SupervisedRun::load_data() {
     LoadReport report;
     hold(load_dataset(read_data_file(data), *tokenizer_, recipe_.context, *ctx_.threads, report));
   }
-  held_out_ = packed(apart, recipe_.pass_tokens);
+  held_out_ = packed(apart, pass_tokens());
   mixture_ = std::make_unique<Mixture>(std::move(datasets), recipe_.seed);
 }
 
@@ -149,7 +162,6 @@ void SupervisedRun::resume() {
     best_loss_ = root["best_loss"].number();
   }
   mixture_->restore(root["data"]);
-  folder_.forget_after(step_);
   note(fmt::format("going on after step {}", step_));
 }
 
@@ -171,17 +183,20 @@ std::vector<TrainBatch> SupervisedRun::next_batches() {
     examples.push_back(mixture_->next());
     tokens += static_cast<int64_t>(examples.back().tokens.size());
   }
-  return packed(examples, recipe_.pass_tokens);
+  return packed(examples, pass_tokens());
 }
 
 std::optional<double> SupervisedRun::held_out_loss() const {
   if (held_out_.empty()) return std::nullopt;
-  double loss = 0;
-  for (const TrainBatch& batch : held_out_) {
+  double loss[] = {0};
+  for (size_t i = 0; i < held_out_.size(); ++i) {
+    if (!trainer_->is_own(i)) continue;
+    const TrainBatch& batch = held_out_[i];
     const std::vector<double> log_probs = trainer_->log_probs(batch);
-    for (size_t row = 0; row < log_probs.size(); ++row) loss -= batch.weights[row] * log_probs[row];
+    for (size_t row = 0; row < log_probs.size(); ++row) loss[0] -= batch.weights[row] * log_probs[row];
   }
-  return loss;
+  if (group_) group_->all_reduce_sum(std::span<double>(loss));
+  return loss[0];
 }
 
 void SupervisedRun::log(const StepMetrics& metrics, double seconds, std::optional<double> held_out) {
@@ -238,7 +253,10 @@ int64_t SupervisedRun::run() {
   const int64_t steps = recipe_.schedule.total_steps;
   RunStatus status{.steps = steps};
   bool ends = step_ >= steps;
-  if (ends && folder_.checkpoints().empty()) save(held_out_loss());
+  if (ends && folder_.checkpoints().empty()) {
+    const std::optional<double> held_out = held_out_loss();
+    if (writes()) save(held_out);
+  }
   double pace = 0;  // seconds of a step, lately
   while (!ends) {
     const auto begin = Clock::now();
@@ -249,13 +267,12 @@ int64_t SupervisedRun::run() {
     seconds_ += seconds;
     tokens_ += metrics.pass.tokens;
     pace = pace == 0 ? seconds : 0.9 * pace + 0.1 * seconds;
-    const bool stopped = callbacks_.stop && callbacks_.stop();
-    ends = step_ >= steps || stopped;
+    ends = asked_to_stop() || step_ >= steps;
     status.saved = ends || (recipe_.checkpoint_every > 0 && step_ % recipe_.checkpoint_every == 0);
     std::optional<double> held_out;
     if (status.saved || (recipe_.held_out_every > 0 && step_ % recipe_.held_out_every == 0)) held_out = held_out_loss();
-    log(metrics, seconds, held_out);
-    if (status.saved) save(held_out);
+    if (writes()) log(metrics, seconds, held_out);
+    if (writes() && status.saved) save(held_out);
     status.step = step_;
     status.loss = metrics.pass.loss;
     status.rate = metrics.rate;

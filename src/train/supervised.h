@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "comm/process_group.h"
 #include "core/context.h"
 #include "text/tokenizer.h"
 #include "train/data_files.h"
@@ -43,13 +44,16 @@ struct RunCallbacks {
       sample = {};
 };
 
-/// The same recipe and data give the same weights bit for bit on the CPU, whatever the number of threads, and whether
-/// the run went through or was killed and resumed.
+/// In one process the same recipe and data give the same weights bit for bit on the CPU, whatever the number of
+/// threads, and whether the run went through or was killed and resumed.
 class SupervisedRun {
  public:
   /// Loads model, tokenizer and data. `resume`: goes on from the newest checkpoint of the run folder, if there is one;
-  /// else the folder must be unused. Throws kInvalidArgument, kNotFound, kIo.
-  SupervisedRun(Recipe recipe, const Context& ctx, bool resume, RunCallbacks callbacks);
+  /// else the folder must be unused. In a group every process makes a run of the same recipe on a file system they
+  /// share; the first one alone writes the run folder. Null group: this process alone.
+  /// Throws kInvalidArgument, kNotFound, kIo.
+  SupervisedRun(Recipe recipe, const Context& ctx, bool resume, RunCallbacks callbacks,
+                comm::ProcessGroup* group = nullptr);
 
   /// Steps until the schedule ends or callbacks.stop says so, with a checkpoint at the end. Returns the steps done in
   /// all.
@@ -71,10 +75,14 @@ class SupervisedRun {
   void log(const StepMetrics& metrics, double seconds, std::optional<double> held_out);
   void save(std::optional<double> held_out);
   void note(const std::string& text) const;
+  bool writes() const { return !group_ || group_->is_first(); }
+  bool asked_to_stop() const;
+  int64_t pass_tokens() const;
 
   Recipe recipe_;
   Context ctx_;
   RunCallbacks callbacks_;
+  comm::ProcessGroup* group_;
   RunFolder folder_;
   std::filesystem::path tokenizer_folder_;
   std::optional<text::Tokenizer> tokenizer_;

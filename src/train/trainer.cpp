@@ -56,6 +56,40 @@ PolicyTerms cross_entropy_terms(std::span<const double> log_probs, std::span<con
   return terms;
 }
 
+/// Sums over the processes.
+void add_up(PassReport& report, comm::ProcessGroup& group) {
+  PolicyCounts& policy = report.policy;
+  double values[] = {report.loss,
+                     report.balance,
+                     static_cast<double>(report.tokens),
+                     static_cast<double>(report.targets),
+                     policy.tokens,
+                     policy.capped,
+                     policy.capped_positive,
+                     policy.masked_high,
+                     policy.masked_low,
+                     policy.region,
+                     policy.ratio_sum,
+                     policy.kl1_sum,
+                     policy.kl3_sum};
+  group.all_reduce_sum(std::span<double>(values));
+  report.loss = values[0];
+  report.balance = values[1];
+  report.tokens = std::llround(values[2]);
+  report.targets = std::llround(values[3]);
+  // The largest ratio stays this process's own.
+  policy = {.tokens = values[4],
+            .capped = values[5],
+            .capped_positive = values[6],
+            .masked_high = values[7],
+            .masked_low = values[8],
+            .region = values[9],
+            .ratio_sum = values[10],
+            .ratio_max = policy.ratio_max,
+            .kl1_sum = values[11],
+            .kl3_sum = values[12]};
+}
+
 void check_batch(const TrainBatch& batch) {
   const size_t rows = batch.rows.size();
   MM_CHECK(batch.targets.size() == rows && batch.weights.size() == rows, "batch: ", rows, " rows, ",
@@ -67,6 +101,14 @@ void check_batch(const TrainBatch& batch) {
 }
 
 }  // namespace
+
+void PassReport::add(const PassReport& other) {
+  loss += other.loss;
+  balance += other.balance;
+  tokens += other.tokens;
+  targets += other.targets;
+  policy.add(other.policy);
+}
 
 TrainableModel make_trainable(const Context& ctx, const MiniMaxM1& source, DType working) {
   MM_CHECK(working == DType::kFloat32 || working == DType::kBFloat16, "working weights are ", working,
@@ -117,8 +159,8 @@ PassReport run_pass(const Context& outer, const MiniMaxM1& model, const TrainBat
   return report;
 }
 
-Trainer::Trainer(const Context& ctx, const TrainableModel& trainable, TrainerOptions options)
-    : ctx_(ctx), trainable_(trainable), options_(options), optimizer_(options.optimizer) {
+Trainer::Trainer(const Context& ctx, const TrainableModel& trainable, TrainerOptions options, comm::ProcessGroup* group)
+    : ctx_(ctx), trainable_(trainable), group_(group), options_(options), optimizer_(options.optimizer) {
   ctx_.tape = nullptr;
   for (const TrainedParameter& parameter : trainable.parameters)
     optimizer_.add(ctx_, parameter.value, parameter.decays, parameter.master);
@@ -135,7 +177,23 @@ double Trainer::norm_limit() const {
   return options_.skip_factor * sorted[sorted.size() / 2];
 }
 
+bool Trainer::is_own(size_t batch) const {
+  return !group_ || static_cast<int>(batch % static_cast<size_t>(group_->size())) == group_->rank();
+}
+
+void Trainer::add_up_gradients() {
+  if (!group_ || group_->size() == 1) return;
+  for (const ops::AdamWSlot& slot : optimizer_.slots()) {
+    // Also those that this process had no token for: all make the same calls.
+    const Tensor gradient = gradients_.accumulator(slot.weight);
+    const Tensor host = ops::to_host(ctx_, gradient);
+    group_->all_reduce_sum(host.span<float>());
+    if (host.raw() != gradient.raw()) ops::copy_to_device(ctx_, host, gradient);
+  }
+}
+
 StepReport Trainer::update(double rate) {
+  add_up_gradients();
   const StepReport report = optimizer_.step(ctx_, gradients_, rate, norm_limit());
   if (std::isfinite(report.gradient_norm)) {
     recent_norms_.push_back(report.gradient_norm);
@@ -151,15 +209,12 @@ StepMetrics Trainer::step(std::span<const TrainBatch> batches, double rate) {
   int64_t tokens = 0;
   for (const TrainBatch& batch : batches) tokens += batch.token_count();
   StepMetrics metrics{.rate = rate};
-  for (const TrainBatch& batch : batches) {
-    const double share = static_cast<double>(batch.token_count()) / static_cast<double>(tokens);
-    const PassReport pass = accumulate(batch, share);
-    metrics.pass.loss += pass.loss;
-    metrics.pass.balance += pass.balance;
-    metrics.pass.tokens += pass.tokens;
-    metrics.pass.targets += pass.targets;
-    metrics.pass.policy.add(pass.policy);
+  for (size_t i = 0; i < batches.size(); ++i) {
+    if (!is_own(i)) continue;
+    metrics.pass.add(
+        accumulate(batches[i], static_cast<double>(batches[i].token_count()) / static_cast<double>(tokens)));
   }
+  if (group_) add_up(metrics.pass, *group_);
   metrics.optimizer = update(rate);
   return metrics;
 }

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "comm/process_group.h"
 #include "core/context.h"
 #include "core/tape.h"
 #include "model/minimax_m1.h"
@@ -54,6 +55,8 @@ struct PassReport {
   int64_t tokens = 0;   ///< inputs
   int64_t targets = 0;  ///< rows
   PolicyCounts policy;
+
+  void add(const PassReport& other);
 };
 
 /// Forward and backward of one batch: adds to `gradients` those of every weight. `share`: of the step's tokens in this
@@ -71,10 +74,13 @@ struct StepMetrics {
 /// between steps. Not thread-safe. All numbers are made by ops on the context's device.
 class Trainer {
  public:
-  /// `trainable` and what `ctx` points to must outlive the trainer.
-  Trainer(const Context& ctx, const TrainableModel& trainable, TrainerOptions options);
+  /// `trainable`, `group` and what `ctx` points to must outlive the trainer. Null group: this process alone.
+  Trainer(const Context& ctx, const TrainableModel& trainable, TrainerOptions options,
+          comm::ProcessGroup* group = nullptr);
 
-  /// One optimizer step from batches whose weights were normalised over all of them.
+  /// One optimizer step from batches whose weights were normalised over all of them. In a group every process is given
+  /// the same batches and computes those that are its own, every size()-th; gradients and metrics are added up, so that
+  /// all end with the same weights: those of one process but for the order of additions.
   StepMetrics step(std::span<const TrainBatch> batches, double rate);
 
   // Its parts.
@@ -87,6 +93,9 @@ class Trainer {
   /// held-out loss. The same bits as the forward pass of a step that packs the sequences alike.
   std::vector<double> log_probs(const TrainBatch& batch) const;
 
+  /// True for the batches of a step that this process computes.
+  bool is_own(size_t batch) const;
+
   const MiniMaxM1& model() const { return trainable_.model; }
   const Gradients& gradients() const { return gradients_; }
   AdamW& optimizer() { return optimizer_; }
@@ -96,9 +105,11 @@ class Trainer {
 
  private:
   double norm_limit() const;
+  void add_up_gradients();
 
   Context ctx_;
   const TrainableModel& trainable_;
+  comm::ProcessGroup* group_;
   TrainerOptions options_;
   AdamW optimizer_;
   Gradients gradients_;
