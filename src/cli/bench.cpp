@@ -5,6 +5,7 @@
 
 #include "cli/common_flags.h"
 #include "cli/device.h"
+#include "cli/host_model.h"
 #include "cli/input.h"
 #include "cli/speed.h"
 #include "cli/synthetic.h"
@@ -15,7 +16,6 @@
 #include "core/version.h"
 #include "cpu/isa.h"
 #include "io/json.h"
-#include "model/load.h"
 #include "model/placement.h"
 #include "model/random.h"
 #include "model/tensor_names.h"
@@ -183,7 +183,7 @@ std::optional<MiniMaxM1> open_model(const BenchOptions& options, Report& report,
   if (options.model.model.empty()) return std::nullopt;
   check_model_folder(options.model.model);
   report.model_name = options.model.model;
-  return place_model(ctx, load_model(options.model.model, {.mmap = options.model.mmap, .mlock = options.model.mlock}));
+  return place_model(ctx, load_host_model(options.model, options.model.model, *ctx.threads));
 }
 
 // Every round samples the ceiling of all threads, then prompt and answer: a busy neighbour slows both.

@@ -44,6 +44,8 @@ void add_model_flags(Command& command, ModelOptions& options) {
   command.text("-m,--model", options.model, "FOLDER", "the model, instead of the argument", ValueKind::kFolder);
   command.number("-c,--ctx-size", options.context_size, "N", "most tokens of prompt and answer together",
                  "32768, if the model allows", 0);
+  command.text("--adapter", options.adapter, "FOLDER", "LoRA adapters to merge into the model while it loads",
+               ValueKind::kFolder);
   command.negative_flag("--no-mmap", options.mmap, "read the weights into memory instead of mapping the files");
   command.flag("--mlock", options.mlock, "keep the weights from being paged out");
   command.choice<DeviceChoice>(

@@ -9,10 +9,10 @@
 
 #include "cli/common_flags.h"
 #include "cli/device.h"
+#include "cli/host_model.h"
 #include "cli/input.h"
 #include "cpu/isa.h"
 #include "engine/generate.h"
-#include "model/load.h"
 #include "model/placement.h"
 #include "text/stop_strings.h"
 #include "text/stream_decoder.h"
@@ -81,7 +81,7 @@ LoadedModel::LoadedModel(const ModelOptions& options, Session& session) {
   state.name = canonical.filename().string();
   state.terminal.progress(fmt::format("loading {}…", state.name));
   const auto begin = std::chrono::steady_clock::now();
-  state.model = place_model(state.context(), load_model(folder, {.mmap = options.mmap, .mlock = options.mlock}));
+  state.model = place_model(state.context(), load_host_model(options, folder, state.threads));
   for (const std::string& warning : state.model.config.warnings) state.terminal.warn(warning);
   try {
     state.tokenizer = text::Tokenizer::load(folder);

@@ -42,6 +42,7 @@ enum class DeviceChoice { kAuto, kCpu, kCuda };
 /// Flags of every verb that computes with a model.
 struct ModelOptions {
   std::string model;         ///< a folder in the published layout
+  std::string adapter;       ///< a folder of LoRA adapters to merge into it; empty: none
   int64_t context_size = 0;  ///< tokens a sequence may have; 0: the engine's default
   bool mmap = true;          ///< weights stay in the page cache; else read into memory of our own
   bool mlock = false;        ///< keep them from being paged out
@@ -143,7 +144,13 @@ struct TrainSftOptions {
   ModelOptions model;  ///< the device alone
   std::string recipe, out;
   bool resume = false;
-  int64_t steps = 0;  ///< 0: the recipe's
+  int64_t steps = 0;             ///< 0: the recipe's
+  std::optional<uint16_t> port;  ///< of a live page
+};
+
+struct TrainMergeOptions {
+  ModelOptions model;
+  std::string out;
 };
 
 struct TrainScoreOptions {

@@ -18,12 +18,12 @@
 #include "cli/built_in.h"
 #include "cli/common_flags.h"
 #include "cli/device.h"
+#include "cli/host_model.h"
 #include "cli/input.h"
 #include "cli/usage_error.h"
 #include "cli/verbs.h"
 #include "cpu/isa.h"
 #include "engine/engine.h"
-#include "model/load.h"
 #include "model/placement.h"
 #include "server/api/answer_writer.h"
 #include "server/api/constraint.h"
@@ -250,8 +250,7 @@ int run_verb(const ServeOptions& options, Session& session) {
   const Context placing{.device = gpu ? Device::kCuda : Device::kCpu,
                         .gpu = gpu.get(),
                         .matmul_precision = precision_of(options.model, gpu.get())};
-  const MiniMaxM1 model =
-      place_model(placing, load_model(folder, {.mmap = options.model.mmap, .mlock = options.model.mlock}));
+  const MiniMaxM1 model = place_model(placing, load_host_model(options.model, folder, threads));
   for (const std::string& warning : model.config.warnings) terminal.warn(warning);
   const text::Tokenizer tokenizer = text::Tokenizer::load(folder);
   server::ServedModel served = served_model(options, model.config, tokenizer);  // requests that run look at it

@@ -3,12 +3,12 @@
 #include <memory>
 
 #include "cli/common_flags.h"
+#include "cli/host_model.h"
 #include "cli/input.h"
 #include "cli/usage_error.h"
 #include "cli/verbs.h"
 #include "io/json.h"
 #include "io/safetensors.h"
-#include "model/load.h"
 #include "model/parameters.h"
 #include "train/trainer.h"
 
@@ -58,9 +58,9 @@ train::TrainBatch batch_of(const io::SafetensorsFile& file, bool cispo, train::P
 
 int run_grad(const TrainGradOptions& options, Session& session) {
   check_model_folder(options.model.model);
-  const MiniMaxM1 model = load_model(options.model.model, {.mmap = options.model.mmap, .mlock = options.model.mlock});
   const auto io = io::SafetensorsFile::open(options.io_file);
   ThreadPool threads(session.global.threads);
+  const MiniMaxM1 model = load_host_model(options.model, options.model.model, threads);
   Arena arena;
   const Context ctx{.arena = &arena, .threads = &threads};
   train::PassOptions pass{.checkpoint_layers = options.checkpoint_layers};

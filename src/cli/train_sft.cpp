@@ -5,10 +5,12 @@
 #include <cstdlib>
 #include <filesystem>
 #include <memory>
+#include <optional>
 
 #include "cli/common_flags.h"
 #include "cli/device.h"
 #include "cli/interrupt.h"
+#include "cli/live_page.h"
 #include "cli/usage_error.h"
 #include "cli/verbs.h"
 #include "comm/process_group.h"
@@ -98,6 +100,11 @@ int run_sft(const TrainSftOptions& options, Session& session) {
   train::SupervisedRun run(std::move(recipe), ctx, options.resume, callbacks, group.get());
   terminal.info(fmt::format("process {} of {}, {} threads, {} kernels", group->rank(), group->size(), threads.size(),
                             cpu::kernels().isa));
+  std::optional<LivePage> page;
+  if (options.port && group->is_first()) {
+    page.emplace(run.folder().path(), *options.port);
+    terminal.note(fmt::format("curves at http://127.0.0.1:{}/", page->port()));
+  }
   run.run();
   terminal.clear_progress();
   if (!group->is_first()) return 0;
@@ -139,6 +146,8 @@ Command define_train_sft() {
       }};
   command.group("Run");
   command.text("-o,--out", options->out, "FOLDER", "run folder", ValueKind::kFolder, "the recipe's, else runs/RECIPE");
+  command.number("--ui", options->port, "PORT", "show the curves on a page at 127.0.0.1:PORT; 0: any free port", "", 0,
+                 65535);
   command.flag("--resume", options->resume, "go on from the newest checkpoint in the run folder");
   command.choice<DeviceChoice>(
       "--device", options->model.device, "DEVICE", "where to compute; auto: the first GPU, if there is one",

@@ -25,6 +25,7 @@ Command define_bench();
 Command define_doctor();
 Command define_train_sft();
 Command define_train_tokenizer();
+Command define_train_merge();
 Command define_train_grad();
 Command define_train_data();
 Command define_train_score();

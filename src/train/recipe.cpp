@@ -80,6 +80,19 @@ void read_held_out(RecipeTable table, const fs::path& base, Recipe& recipe) {
   table.done();
 }
 
+LoraOptions read_lora(RecipeTable table) {
+  LoraOptions lora;
+  const auto rank = table.integer("rank", 1, 4096);
+  if (!rank) table.fail("has no rank");
+  lora.rank = *rank;
+  lora.alpha = table.number("alpha", 1e-6, 1e6).value_or(lora.alpha);
+  lora.attention = table.boolean("attention").value_or(true);
+  lora.experts = table.boolean("experts").value_or(false);
+  if (!lora.attention && !lora.experts) table.fail("adapts neither attention nor experts");
+  table.done();
+  return lora;
+}
+
 }  // namespace
 
 ModelRecipe read_model(RecipeTable table, const fs::path& base) {
@@ -158,6 +171,7 @@ Recipe read_recipe(const fs::path& file) {
 
   recipe.tensorboard = root.boolean("tensorboard").value_or(false);
   for (RecipeTable& sample : root.tables("sample")) recipe.samples.push_back(read_sample(sample));
+  if (root.has("lora")) recipe.lora = read_lora(root.table("lora"));
   root.done();
   return recipe;
 }

@@ -9,6 +9,7 @@
 
 #include "core/dtype.h"
 #include "model/config.h"
+#include "train/lora.h"
 #include "train/recipe_table.h"
 #include "train/schedule.h"
 #include "train/trainer.h"
@@ -65,6 +66,8 @@ struct Recipe {
   int64_t keep_last = 2;         ///< checkpoints, besides the best
   bool tensorboard = false;
   std::vector<SampleRecipe> samples;
+
+  LoraOptions lora;
 
   std::string source;  ///< the TOML itself
 };

@@ -40,6 +40,7 @@ TEST_F(RecipeTest, LeastIsEnough) {
   EXPECT_EQ(recipe.data[0].name, "chats");
   EXPECT_EQ(recipe.schedule.warmup_steps, 5);
   EXPECT_EQ(recipe.trainer.optimizer.eps, 1e-15);
+  EXPECT_EQ(recipe.lora.rank, 0);
 }
 
 TEST_F(RecipeTest, EverythingCanBeSaid) {
@@ -55,7 +56,8 @@ TEST_F(RecipeTest, EverythingCanBeSaid) {
       "[optimizer]\nbeta1 = 0.8\nbeta2 = 0.9\neps = 1e-8\nweight_decay = 0.1\nmax_norm = 0.5\nskip_factor = 10\n"
       "balance = 0\ncheckpoint_layers = true\n"
       "[checkpoints]\nevery = 20\nkeep_last = 3\n"
-      "[[sample]]\nprompt = \"1+1=\"\ntemperature = 0.5\nmax_tokens = 9\n");
+      "[[sample]]\nprompt = \"1+1=\"\ntemperature = 0.5\nmax_tokens = 9\n"
+      "[lora]\nrank = 4\nalpha = 8\nexperts = true\n");
   EXPECT_EQ(recipe.seed, 7u);
   EXPECT_EQ(recipe.output, "/tmp/run");
   const ModelConfig& shape = recipe.model.shape;
@@ -72,6 +74,7 @@ TEST_F(RecipeTest, EverythingCanBeSaid) {
   EXPECT_TRUE(recipe.trainer.pass.checkpoint_layers);
   EXPECT_EQ(recipe.keep_last, 3);
   EXPECT_EQ(recipe.samples.at(0).max_tokens, 9);
+  EXPECT_TRUE(recipe.lora.experts);
 }
 
 TEST_F(RecipeTest, ErrorsNameFileLineAndKey) {

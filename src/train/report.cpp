@@ -38,6 +38,19 @@ th { font-weight: 500; color: var(--dim); } pre { white-space: pre-wrap; margin:
 </style></head><body>
 )";
 
+/// Shows the newest curves; dims them while nobody answers, for the run may be over.
+constexpr const char* kRefresh = R"(<script>
+setInterval(async () => {
+  const main = document.querySelector("main");
+  try {
+    const answer = await fetch("body");
+    if (answer.ok) main.innerHTML = await answer.text();
+    main.style.opacity = answer.ok ? 1 : 0.5;
+  } catch { main.style.opacity = 0.5; }
+}, 2000);
+</script>
+)";
+
 /// Values by step of every metric.
 using Curves = std::map<std::string, std::vector<Point>>;
 
@@ -147,14 +160,23 @@ std::string summary(const Curves& curves) {
 
 }  // namespace
 
+std::string report_body(const fs::path& run) {
+  const std::string name = "<h1>" + escaped(fs::absolute(run).filename().string()) + "</h1>\n";
+  const Curves curves = read_curves(run / "metrics.jsonl");
+  if (curves.empty()) return name + "<p>no step is done yet</p>\n" + facts(run / "run.json");
+  return name + summary(curves) + charts(curves) + "<h2>Run</h2>\n" + facts(run / "run.json") +
+         samples(run / "samples.jsonl");
+}
+
+std::string report_page(const fs::path& run, bool live) {
+  return std::string(kHead) + escaped(fs::absolute(run).filename().string()) + kStyle + "<main>\n" + report_body(run) +
+         "</main>\n" + (live ? kRefresh : "") + "</body></html>\n";
+}
+
 void write_report(const fs::path& run) {
   const fs::path metrics = run / "metrics.jsonl";
   MM_CHECK_KIND(kNotFound, fs::exists(metrics), metrics.string(), ": no such file");
-  const Curves curves = read_curves(metrics);
-  const std::string name = escaped(fs::absolute(run).filename().string());
-  io::write_file(run / "report.html", std::string(kHead) + name + kStyle + "<h1>" + name + "</h1>\n" + summary(curves) +
-                                          charts(curves) + "<h2>Run</h2>\n" + facts(run / "run.json") +
-                                          samples(run / "samples.jsonl") + "</body></html>\n");
+  io::write_file(run / "report.html", report_page(run, false));
 }
 
 }  // namespace minimax::train

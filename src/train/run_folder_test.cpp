@@ -110,6 +110,9 @@ TEST(Report, HasCurvesAndSamples) {
   EXPECT_THAT(page, Not(HasSubstr("Reward")));
   EXPECT_THAT(page, HasSubstr("&lt;think&gt;yes&lt;/think&gt; &amp; so"));
   EXPECT_THAT(page, Not(HasSubstr("nan")));
+  EXPECT_THAT(page, Not(HasSubstr("<script>")));
+  EXPECT_THAT(report_page(run.path(), true), HasSubstr("<script>"));
+  EXPECT_THAT(report_body(folder / "other"), HasSubstr("no step is done yet"));
   EXPECT_LT(page.size(), 100'000u);
 }
 

@@ -55,7 +55,8 @@ SupervisedRun::SupervisedRun(Recipe recipe, const Context& ctx, bool resume, Run
   tokenizer_ = text::Tokenizer::load(tokenizer_folder_);
   const std::vector<int64_t> checkpoints = folder_.checkpoints();
   const bool goes_on = resume && !checkpoints.empty();
-  if (goes_on) {
+  // Adapters go on from their base, whose checkpoints hold it merged.
+  if (goes_on && recipe_.lora.rank == 0) {
     trainable_ = make_trainable(ctx_, load_model(folder_.checkpoint(checkpoints.back())), recipe_.model.precision);
   } else if (!recipe_.model.checkpoint.empty()) {
     trainable_ = make_trainable(ctx_, load_model(recipe_.model.checkpoint), recipe_.model.precision);
@@ -69,7 +70,8 @@ SupervisedRun::SupervisedRun(Recipe recipe, const Context& ctx, bool resume, Run
            tokenizer_->vocab_size(), " ids, the model ", config.vocab);
   MM_CHECK(recipe_.context <= config.max_positions, "context is ", recipe_.context, ", the model has ",
            config.max_positions, " positions");
-  trainer_ = std::make_unique<Trainer>(ctx_, trainable_, recipe_.trainer, group_);
+  if (recipe_.lora.rank > 0) adapters_ = std::make_unique<LoraAdapters>(ctx_, trainable_, recipe_.lora, recipe_.seed);
+  trainer_ = std::make_unique<Trainer>(ctx_, trainable_, recipe_.trainer, group_, adapters_.get());
   note(fmt::format("model: {} layers, {} parameters, {} weights", config.layers, parameter_count(config),
                    precision_name(recipe_.model.precision)));
   load_data();
@@ -149,6 +151,7 @@ void SupervisedRun::resume() {
   const int64_t newest = folder_.checkpoints().back();
   const fs::path folder = folder_.checkpoint(newest), file = folder / "trainer.json";
   load_optimizer(ctx_, trainable_, trainer_->optimizer(), folder);
+  if (adapters_) adapters_->load(ctx_, folder);
   const io::json::value value = io::read_json_file(file);
   const io::JsonField root(value, file.string());
   step_ = root["step"].integer(0);
@@ -238,6 +241,7 @@ void SupervisedRun::save(std::optional<double> held_out) {
   folder_.save(step_, [&](const fs::path& folder) {
     save_model(ctx_, model(), folder, tokenizer_folder_);
     save_optimizer(ctx_, trainable_, trainer_->optimizer(), folder);
+    if (adapters_) adapters_->save(ctx_, folder);
     io::write_file(folder / "trainer.json", io::write_json(state(), io::JsonStyle::kPretty) + "\n");
   });
   folder_.prune(recipe_.keep_last, best_step_);

@@ -13,6 +13,7 @@
 #include "text/tokenizer.h"
 #include "train/data_files.h"
 #include "train/dataset.h"
+#include "train/lora.h"
 #include "train/recipe.h"
 #include "train/run_folder.h"
 #include "train/tensorboard.h"
@@ -87,6 +88,7 @@ class SupervisedRun {
   std::filesystem::path tokenizer_folder_;
   std::optional<text::Tokenizer> tokenizer_;
   TrainableModel trainable_;
+  std::unique_ptr<LoraAdapters> adapters_;
   std::unique_ptr<Trainer> trainer_;
   std::unique_ptr<Mixture> mixture_;
   std::vector<TrainBatch> held_out_;

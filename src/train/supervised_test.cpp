@@ -103,6 +103,28 @@ TEST_F(SupervisedTest, ResumedIsUninterruptedBitForBit) {
   }
 }
 
+TEST_F(SupervisedTest, AdaptersGoOnFromTheirBase) {
+  SupervisedRun(recipe("base"), ctx, false, {}).run();
+  const auto adapted = [&](const std::string& output) {
+    Recipe out = recipe(output);
+    out.model.checkpoint = RunFolder(folder / "base").checkpoint(9);
+    out.lora = {.rank = 2, .experts = true};
+    return out;
+  };
+  SupervisedRun(adapted("whole"), ctx, false, {}).run();
+  RunCallbacks stops;
+  int64_t asked = 0;
+  stops.stop = [&] { return ++asked == 5; };
+  SupervisedRun(adapted("parts"), ctx, false, stops).run();
+  SupervisedRun(adapted("parts"), ctx, true, {}).run();
+  EXPECT_EQ(weights("whole", 9), weights("parts", 9));
+  const auto adapter = [&](const char* output) {
+    return io::read_file(RunFolder(folder / output).checkpoint(9) / "adapter_model.safetensors");
+  };
+  EXPECT_EQ(adapter("whole"), adapter("parts"));
+  EXPECT_LT(adapter("whole").size(), weights("base", 9).size() / 4);
+}
+
 TEST_F(SupervisedTest, StopsWhenAskedAndGoesOn) {
   RunCallbacks stops;
   int64_t asked = 0;

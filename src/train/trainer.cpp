@@ -159,8 +159,14 @@ PassReport run_pass(const Context& outer, const MiniMaxM1& model, const TrainBat
   return report;
 }
 
-Trainer::Trainer(const Context& ctx, const TrainableModel& trainable, TrainerOptions options, comm::ProcessGroup* group)
-    : ctx_(ctx), trainable_(trainable), group_(group), options_(options), optimizer_(options.optimizer) {
+Trainer::Trainer(const Context& ctx, const TrainableModel& trainable, TrainerOptions options, comm::ProcessGroup* group,
+                 Reparametrization* adapters)
+    : ctx_(ctx),
+      trainable_(trainable),
+      group_(group),
+      adapters_(adapters),
+      options_(options),
+      optimizer_(options.optimizer) {
   ctx_.tape = nullptr;
   for (const TrainedParameter& parameter : trainable.parameters)
     optimizer_.add(ctx_, parameter.value, parameter.decays, parameter.master);
@@ -193,12 +199,14 @@ void Trainer::add_up_gradients() {
 }
 
 StepReport Trainer::update(double rate) {
+  if (adapters_) adapters_->project(ctx_, gradients_);
   add_up_gradients();
   const StepReport report = optimizer_.step(ctx_, gradients_, rate, norm_limit());
   if (std::isfinite(report.gradient_norm)) {
     recent_norms_.push_back(report.gradient_norm);
     if (recent_norms_.size() > kRecentNorms) recent_norms_.pop_front();
   }
+  if (adapters_ && !report.skipped) adapters_->apply(ctx_);
   // Kept and zeroed: the next step needs them all again.
   for (const ops::AdamWSlot& slot : optimizer_.slots())
     if (const Tensor* gradient = gradients_.find(slot.weight)) ops::fill_zero(ctx_, *gradient);

@@ -70,13 +70,24 @@ struct StepMetrics {
   double rate = 0;
 };
 
+/// Parameters that the model does not compute with themselves: adapters.
+class Reparametrization {
+ public:
+  virtual ~Reparametrization() = default;
+  /// Before an update: turns the gradients of the model's weights into those of the parameters, and leaves no others.
+  virtual void project(const Context& ctx, Gradients& gradients) = 0;
+  /// After it: writes the model's weights.
+  virtual void apply(const Context& ctx) = 0;
+};
+
 /// Owns optimizer state and gradients; the model is the caller's, and an engine may sample from the very same weights
 /// between steps. Not thread-safe. All numbers are made by ops on the context's device.
 class Trainer {
  public:
-  /// `trainable`, `group` and what `ctx` points to must outlive the trainer. Null group: this process alone.
+  /// `trainable`, `group`, `adapters` and what `ctx` points to must outlive the trainer. Null group: this process
+  /// alone. Null adapters: the parameters are the model's weights.
   Trainer(const Context& ctx, const TrainableModel& trainable, TrainerOptions options,
-          comm::ProcessGroup* group = nullptr);
+          comm::ProcessGroup* group = nullptr, Reparametrization* adapters = nullptr);
 
   /// One optimizer step from batches whose weights were normalised over all of them. In a group every process is given
   /// the same batches and computes those that are its own, every size()-th; gradients and metrics are added up, so that
@@ -110,6 +121,7 @@ class Trainer {
   Context ctx_;
   const TrainableModel& trainable_;
   comm::ProcessGroup* group_;
+  Reparametrization* adapters_;
   TrainerOptions options_;
   AdamW optimizer_;
   Gradients gradients_;

@@ -1,11 +1,14 @@
 """`minimax train tokenizer` and `minimax train sft`: from texts to a model that answers."""
 import json
 import os
+import re
 import signal
 import subprocess
 import tempfile
 import time
 import unittest
+import urllib.error
+import urllib.request
 
 from program import PROGRAM, environment, run
 
@@ -92,6 +95,29 @@ class Sft(unittest.TestCase):
         with open(os.path.join(out, "report.html"), encoding="utf-8") as file:
             self.assertIn("<title>Loss</title>", file.read())
 
+    def test_adapters(self):
+        base, out, merged = self.path("base"), self.path("adapted"), self.path("merged")
+        self.assertEqual(run("train", "sft", self.recipe(4), "--out", base).returncode, 0)
+        model = os.path.join(base, "checkpoints", "step-000004")
+        recipe = self.path("lora.toml")
+        with open(recipe, "w", encoding="utf-8") as file:
+            text = RECIPE.format(steps=6)
+            begin, end = text.index("[model]"), text.index("[[data]]")
+            file.write(text[:begin] + f'[model]\ncheckpoint = "{model}"\n' + text[end:] + "[lora]\nrank = 4\n")
+        done = run("train", "sft", recipe, "--out", out)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        trained = os.path.join(out, "checkpoints", "step-000006")
+        done = run("train", "merge", model, "--adapter", trained, "--out", merged)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        answers = [run("run", *words, "sky", "--raw", "--temp", "0", "--max-tokens", "8", "--ignore-eos", "--json")
+                   for words in ([trained], [merged], [model, "--adapter", trained], [model])]
+        for answer in answers:
+            self.assertEqual(answer.returncode, 0, answer.stderr)
+        results = [(json.loads(answer.stdout)["ids"], json.loads(answer.stdout)["logprobs"]) for answer in answers]
+        self.assertEqual(results[0], results[1])  # to the bit, merged or while loading
+        self.assertEqual(results[0], results[2])
+        self.assertNotEqual(results[0], results[3])
+
     def test_killed_and_resumed(self):
         recipe = self.recipe(16)
         whole, parts = self.path("whole"), self.path("parts")
@@ -128,6 +154,28 @@ class Sft(unittest.TestCase):
         self.assertEqual(process.returncode, 0, errors)
         self.assertIn(b"--resume", errors)
         self.assertTrue(os.listdir(os.path.join(out, "checkpoints")))
+
+    def test_live_page(self):
+        out = self.path("live")
+        process = subprocess.Popen([PROGRAM, "train", "sft", self.recipe(100000), "--out", out, "--ui", "0"],
+                                   env=environment(), stderr=subprocess.PIPE)
+        try:
+            for line in process.stderr:
+                if match := re.search(rb"http://127\.0\.0\.1:\d+/", line):
+                    break
+            url = match.group().decode()
+            while not os.path.exists(os.path.join(out, "metrics.jsonl")):
+                time.sleep(0.01)
+            with urllib.request.urlopen(url, timeout=20) as answer:
+                self.assertIn(b'fetch("body")', answer.read())
+            with urllib.request.urlopen(url + "body", timeout=20) as answer:
+                self.assertIn(b"<title>Loss</title>", answer.read())
+            with self.assertRaises(urllib.error.HTTPError):
+                urllib.request.urlopen(url + "recipe.toml", timeout=20)
+        finally:
+            process.send_signal(signal.SIGINT)
+            process.communicate(timeout=60)
+        self.assertEqual(process.returncode, 0)
 
     def test_says_what_is_wrong(self):
         path = self.path("wrong.toml")

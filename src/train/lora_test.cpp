@@ -1,0 +1,155 @@
+#include "train/lora.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <cstring>
+
+#include "core/rng.h"
+#include "io/test_folder.h"
+#include "model/parameters.h"
+#include "model/random.h"
+#include "model/shapes.h"
+
+namespace minimax::train {
+namespace {
+
+using testing::HasSubstr;
+
+std::vector<double> values(const Tensor& x) {
+  return {x.span<float>().begin(), x.span<float>().end()};
+}
+
+bool same_bits(const Tensor& a, const Tensor& b) {
+  return a.dtype() == b.dtype() && a.bytes() == b.bytes() &&
+         std::memcmp(a.raw(), b.raw(), static_cast<size_t>(a.bytes())) == 0;
+}
+
+class LoraTest : public testing::Test {
+ protected:
+  static ModelConfig config() {
+    ModelConfig config = small_shape("pico", 40);
+    config.layers = 2;
+    config.hidden = 24;
+    config.heads = 2;
+    config.head_dim = 8;
+    config.ffn = 32;
+    derive_plan(config, 2);
+    config.initializer_range = 0.2;
+    return config;
+  }
+
+  static std::vector<TrainBatch> batches() {
+    Rng rng(5);
+    std::vector<TrainSequence> data(4);
+    for (TrainSequence& sequence : data)
+      for (int t = 0; t < 30; ++t) {
+        sequence.tokens.push_back(static_cast<int32_t>(rng.below(40)));
+        sequence.weights.push_back(t > 0 ? 1.0 / (29 * 4) : 0);
+      }
+    return pack(data, 100);
+  }
+
+  ThreadPool threads{1};
+  Arena arena;
+  Context ctx{.arena = &arena, .threads = &threads};
+  MiniMaxM1 base = random_model(config(), DType::kFloat32, 3, threads);
+};
+
+TEST_F(LoraTest, GradientsAreThoseOfTheFactors) {
+  TrainableModel trainable = make_trainable(ctx, base, DType::kFloat32);
+  const LoraOptions options{.rank = 3, .alpha = 6};
+  LoraAdapters adapters(ctx, trainable, options, 1);
+  ASSERT_EQ(trainable.parameters.size(), 2u * 7);  // both kinds of attention
+  const TrainedParameter &down = trainable.parameters[0], &up = trainable.parameters[1];
+  EXPECT_EQ(down.name, "base_model.model.model.layers.0.self_attn.qkv_proj.lora_A.weight");
+  Rng rng(8);
+  for (float& value : up.value.span<float>()) value = static_cast<float>(0.1 * rng.normal());
+  adapters.apply(ctx);
+  Gradients d;
+  for (const TrainBatch& batch : batches()) run_pass(ctx, trainable.model, batch, {}, 1, d);
+  const auto& lightning = std::get<LightningAttention>(trainable.model.layers[0].attention);
+  const std::vector<double> dweight = values(*d.find(lightning.qkv_proj.data));
+  adapters.project(ctx, d);
+  EXPECT_EQ(d.size(), 2 * 7);
+  const std::vector<double> a = values(down.value), b = values(up.value), da = values(*d.find(down.value)),
+                            db = values(*d.find(up.value));
+  const int64_t out = up.value.dim(0), in = down.value.dim(1);
+  double worst = 0, largest = 0;
+  for (int64_t r = 0; r < 3; ++r) {
+    for (int64_t i = 0; i < in; ++i) {
+      double expected = 0;
+      for (int64_t o = 0; o < out; ++o) expected += 2 * b[o * 3 + r] * dweight[o * in + i];
+      worst = std::max(worst, std::abs(expected - da[r * in + i]));
+      largest = std::max(largest, std::abs(expected));
+    }
+    for (int64_t o = 0; o < out; ++o) {
+      double expected = 0;
+      for (int64_t i = 0; i < in; ++i) expected += 2 * dweight[o * in + i] * a[r * in + i];
+      worst = std::max(worst, std::abs(expected - db[o * 3 + r]));
+      largest = std::max(largest, std::abs(expected));
+    }
+  }
+  EXPECT_LT(worst, 1e-5 * largest);
+}
+
+TEST_F(LoraTest, LearnsOverAFrozenBaseAndMerges) {
+  for (const DType working : {DType::kFloat32, DType::kBFloat16}) {
+    TrainableModel trainable = make_trainable(ctx, base, working);
+    const MiniMaxM1 before = make_trainable(ctx, base, working).model;
+    LoraAdapters adapters(ctx, trainable, {.rank = 4, .experts = true}, 1);
+    Trainer trainer(ctx, trainable, {}, nullptr, &adapters);
+    const double first = trainer.step(batches(), 1e-2).pass.loss;
+    StepMetrics last;
+    for (int step = 0; step < 40; ++step) last = trainer.step(batches(), 1e-2);
+    EXPECT_LT(last.pass.loss, 0.8 * first);
+
+    test::Folder folder;
+    adapters.save(ctx, folder.path());
+    // Merged into the very weights that were the base, it is what was trained.
+    MiniMaxM1 merged = make_trainable(ctx, base, DType::kFloat32).model;
+    merge_adapters(folder.path(), threads, merged);
+    const std::vector<Parameter> trained = parameters(trainable.model), from_file = parameters(merged),
+                                 frozen = parameters(before);
+    for (size_t i = 0; i < trained.size(); ++i) {
+      const std::string& name = trained[i].name;
+      const bool adapted = (name.find("self_attn") != std::string::npos && !name.ends_with("norm.weight")) ||
+                           name.find(".experts.") != std::string::npos;
+      if (working == DType::kFloat32) {
+        EXPECT_TRUE(same_bits(trained[i].value, from_file[i].value)) << name;
+      }
+      if (!adapted) {
+        EXPECT_TRUE(same_bits(trained[i].value, frozen[i].value)) << name;
+      }
+    }
+    EXPECT_FALSE(same_bits(trained[3].value, frozen[3].value)) << trained[3].name;
+
+    TrainableModel again = make_trainable(ctx, base, working);
+    LoraAdapters loaded(ctx, again, {.rank = 4, .experts = true}, 2);
+    loaded.load(ctx, folder.path());
+    for (size_t i = 0; i < trained.size(); ++i)
+      EXPECT_TRUE(same_bits(trained[i].value, parameters(again.model)[i].value)) << trained[i].name;
+  }
+}
+
+TEST_F(LoraTest, NamesWhatDoesNotFit) {
+  test::Folder folder;
+  MiniMaxM1 model = make_trainable(ctx, base, DType::kFloat32).model;
+  EXPECT_THAT(test::error_of([&] { merge_adapters(folder.path(), threads, model); }), HasSubstr("no adapter here"));
+  TrainableModel trainable = make_trainable(ctx, base, DType::kFloat32);
+  LoraAdapters adapters(ctx, trainable, {.rank = 2}, 1);
+  adapters.save(ctx, folder.path());
+  TrainableModel other = make_trainable(ctx, base, DType::kFloat32);
+  LoraAdapters wrong(ctx, other, {.rank = 3}, 1);
+  EXPECT_THAT(test::error_of([&] { wrong.load(ctx, folder.path()); }), HasSubstr("adapters of rank 2"));
+  ModelConfig shallow = config();
+  shallow.layers = 1;
+  derive_plan(shallow, 2);
+  MiniMaxM1 small = random_model(shallow, DType::kFloat32, 3, threads);
+  EXPECT_THAT(test::error_of([&] { merge_adapters(folder.path(), threads, small); }),
+              HasSubstr("8 of 14 tensors are of no matrix of this model"));
+}
+
+}  // namespace
+}  // namespace minimax::train
