@@ -140,6 +140,13 @@ struct TrainDataOptions {
   std::string out_file;
 };
 
+struct TrainRlOptions {
+  std::string recipe, out;
+  bool resume = false;
+  int64_t batches = 0;           ///< 0: the recipe's
+  std::optional<uint64_t> seed;  ///< none: the recipe's
+};
+
 struct TrainSftOptions {
   ModelOptions model;  ///< the device alone
   std::string recipe, out;

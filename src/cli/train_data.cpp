@@ -8,42 +8,42 @@
 #include "cli/verbs.h"
 #include "io/atomic_file.h"
 #include "io/json.h"
+#include "rl/generate.h"
 #include "rl/problem.h"
-#include "rl/tasks/task.h"
 
 namespace minimax::cli {
 namespace {
 
 // A conversation with its answer, as supervised training reads it.
-io::json::object conversation(rl::GeneratedProblem made) {
-  text::Message answer = text::text_message(text::Role::kAssistant, std::move(made.answer));
-  answer.reasoning = std::move(made.thinking);
-  made.problem.messages.push_back(std::move(answer));
-  return {{"id", made.problem.id},
-          {"task", made.problem.task},
-          {"level", made.problem.level},
-          {"messages", rl::to_json(made.problem.messages)}};
+io::json::object conversation(rl::Generated made) {
+  std::vector<text::Message>& messages = made.problem.messages;
+  messages.insert(messages.end(), made.solution.begin(), made.solution.end());
+  io::json::object record = rl::to_json(made.problem);
+  io::json::object out{{"id", made.problem.id}, {"task", made.problem.task}, {"level", made.problem.level}};
+  out["messages"] = rl::to_json(messages);
+  if (!made.problem.tools.empty()) out["tools"] = record["tools"];
+  return out;
 }
 
 std::string task_table(const Terminal& terminal) {
   Table table({{"task"}, {"what it asks for"}, {"an example of level 3"}});
-  for (const rl::Task& task : rl::tasks()) {
-    std::string prompt = rl::make_problem(task, 3, 0, rl::Split::kTrain).problem.messages.back().content.front().text;
+  for (const std::string_view name : rl::generator_names()) {
+    const rl::Task* task = rl::find_task(name);
+    std::string prompt = rl::generate(name, 3, 0, rl::Split::kTrain).problem.messages.back().content.front().text;
     if (const size_t line = prompt.find('\n'); line != std::string::npos) prompt = prompt.substr(0, line) + " ...";
     if (prompt.size() > 48) prompt = prompt.substr(0, 44) + " ...";
-    table.row({std::string(task.name), std::string(task.summary), prompt});
+    table.row({std::string(name), task ? std::string(task->summary) : "turns with simulated tools", prompt});
   }
   return table.text(terminal);
 }
 
 int write_data(const TrainDataOptions& options, const std::string& verb, Session& session) {
-  std::vector<const rl::Task*> chosen;
+  std::vector<std::string_view> chosen;
   for (const std::string& name : options.tasks) {
-    chosen.push_back(rl::find_task(name));
-    if (!chosen.back()) throw UsageError(fmt::format("no task \"{}\"; see --list", name), verb);
+    chosen.push_back(name);
+    if (!rl::can_generate(name)) throw UsageError(fmt::format("no task \"{}\"; see --list", name), verb);
   }
-  if (chosen.empty())
-    for (const rl::Task& task : rl::tasks()) chosen.push_back(&task);
+  if (chosen.empty()) chosen = rl::generator_names();
   const auto [least, most] = parse_levels(options.levels, verb);
   const rl::Split split = rl::parse_split(options.split);
 
@@ -52,9 +52,9 @@ int write_data(const TrainDataOptions& options, const std::string& verb, Session
   for (int64_t at = 0; at < options.count; ++at) {
     const auto tasks = static_cast<int64_t>(chosen.size());
     const int64_t level = least + at / tasks % (most - least + 1);
-    rl::GeneratedProblem made =
-        rl::make_problem(*chosen[static_cast<size_t>(at % tasks)], level, options.seed + static_cast<uint64_t>(at),
-                         split, {.slips = options.slips}, options.instructions);
+    rl::Generated made =
+        rl::generate(chosen[static_cast<size_t>(at % tasks)], level, options.seed + static_cast<uint64_t>(at), split,
+                     {.slips = options.slips}, options.instructions);
     const std::string line =
         io::write_json(options.problems ? rl::to_json(made.problem) : conversation(std::move(made)));
     if (file)

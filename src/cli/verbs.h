@@ -24,6 +24,7 @@ Command define_inspect();
 Command define_bench();
 Command define_doctor();
 Command define_train_sft();
+Command define_train_rl();
 Command define_train_tokenizer();
 Command define_train_merge();
 Command define_train_grad();

@@ -6,6 +6,7 @@
 #include "core/error.h"
 #include "io/file.h"
 #include "rl/answer.h"
+#include "rl/generate.h"
 #include "rl/tasks/draw.h"
 #include "rl/tasks/task.h"
 
@@ -29,7 +30,7 @@ std::vector<Problem> read_problems(const std::filesystem::path& path) {
 
 Curriculum::Curriculum(CurriculumOptions options) : options_(std::move(options)), rng_(options_.seed, 0x6375) {
   for (const TaskSource& source : options_.tasks) {
-    MM_CHECK(find_task(source.task), "task \"", source.task, "\" does not exist");
+    MM_CHECK(can_generate(source.task), "task \"", source.task, "\" does not exist");
     MM_CHECK(source.least_level >= 1 && source.least_level <= source.most_level && source.most_level <= kLevels,
              "task ", source.task, ": levels ", source.least_level, " to ", source.most_level, ", expected 1 to ",
              kLevels);
@@ -60,7 +61,7 @@ Problem Curriculum::from_task(Task& task) {
   if (level > task.source.least_level && rng_.uniform() < options_.easier)
     level = between(rng_, task.source.least_level, level - 1);
   const uint64_t seed = (options_.seed << 32) + static_cast<uint64_t>(task.made++);
-  return make_problem(*find_task(task.source.task), level, seed, Split::kTrain, {}, task.source.instructions).problem;
+  return generate(task.source.task, level, seed, Split::kTrain, {}, task.source.instructions).problem;
 }
 
 Problem Curriculum::from_file(File& file, size_t index) {

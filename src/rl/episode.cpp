@@ -1,5 +1,6 @@
 #include "rl/episode.h"
 
+#include "rl/dialogue/dialogue.h"
 #include "rl/verifier.h"
 
 namespace minimax::rl {
@@ -18,6 +19,7 @@ class SingleTurn : public Episode {
 }  // namespace
 
 std::unique_ptr<Episode> begin_episode(const Problem& problem) {
+  if (problem.verifier.name == "tool_dialogue") return begin_dialogue(problem);
   return std::make_unique<SingleTurn>(problem);
 }
 

@@ -174,7 +174,8 @@ class Rollout {
     Sample& sample = *attempt.sample;
     try {
       const Attempt last{.text = sample.text, .finished = sample.finish == engine::FinishReason::kStopToken};
-      sample.score = options_.scorer ? options_.scorer(*attempt.problem, last) : attempt.episode->score(last);
+      std::optional<Score> score = options_.scorer ? options_.scorer(*attempt.problem, last) : std::nullopt;
+      sample.score = score ? std::move(*score) : attempt.episode->score(last);
     } catch (const std::exception& error) {
       sample.score = {.why = cat("verifier failed: ", error.what())};
     }

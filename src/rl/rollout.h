@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -49,8 +50,8 @@ struct RolloutOptions {
   engine::LoopGuard loop_guard{};  ///< the report's: 3,000 tokens above 0.99
   text::ChatOptions chat;
   int scoring_threads = 2;  ///< verifiers that run programs take their time
-  /// Instead of the verifier that a problem names; called from several threads.
-  std::function<Score(const Problem&, const Attempt&)> scorer = {};
+  /// Asked before the verifier that a problem names, which is asked when this says nothing; from several threads.
+  std::function<std::optional<Score>(const Problem&, const Attempt&)> scorer = {};
 };
 
 /// What a rollout cost.

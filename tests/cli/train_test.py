@@ -87,9 +87,10 @@ class TrainData(unittest.TestCase):
         self.assertEqual(lines, self.lines("--task", "chain_sum", "--level", "2-3", "--count", "6", "--seed", "5"))
 
     def test_problems_hold_no_solution(self):
-        lines = self.lines("--problems", "--count", "16", "--instructions", "--split", "heldout")
-        self.assertEqual(len({line["task"] for line in lines}), 16)
-        for line in lines:
+        lines = self.lines("--problems", "--count", "17", "--instructions", "--split", "heldout")
+        self.assertEqual(len({line["task"] for line in lines}), 17)
+        self.assertTrue(lines[16]["tools"])  # tool_dialogue
+        for line in lines[:16]:
             self.assertEqual([message["role"] for message in line["messages"]], ["system", "user"])
             self.assertEqual(line["split"], "heldout")
             self.assertIn("gold", line)

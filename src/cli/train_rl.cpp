@@ -1,0 +1,100 @@
+#include <fmt/format.h>
+
+#include <chrono>
+#include <filesystem>
+#include <memory>
+
+#include "cli/interrupt.h"
+#include "cli/usage_error.h"
+#include "cli/verbs.h"
+#include "cpu/isa.h"
+#include "rl/run.h"
+#include "train/report.h"
+
+namespace minimax::cli {
+namespace {
+
+std::string progress_line(const rl::RlStatus& status) {
+  std::string line = fmt::format("batch {} of {}  reward {:.3f}  length {:.0f}  entropy {:.3f}  kl {:.1e}",
+                                 status.batch, status.batches, status.reward, status.length, status.entropy, status.kl);
+  for (const auto& [name, value] : status.held_out)
+    if (name != "heldout/reward") line += fmt::format("  {} {:.3f}", name.substr(8), value);
+  if (status.batch < status.batches) line += "  " + human_seconds(status.seconds_left) + " left";
+  return line;
+}
+
+int run_rl(const TrainRlOptions& options, Session& session) {
+  Terminal& terminal = session.terminal;
+  rl::Recipe recipe = rl::read_recipe(options.recipe);
+  if (!options.out.empty()) recipe.output = options.out;
+  if (recipe.output.empty())
+    recipe.output = std::filesystem::path("runs") / std::filesystem::path(options.recipe).stem();
+  if (options.batches > 0) {
+    recipe.batches = options.batches;
+    recipe.policy.schedule.total_steps = options.batches * recipe.policy.minibatches * recipe.policy.epochs;
+  }
+  if (options.seed) recipe.seed = recipe.policy.seed = recipe.problems.seed = *options.seed;
+  ThreadPool threads(session.global.threads);
+  Arena arena;
+  const Context ctx{.arena = &arena, .threads = &threads};
+
+  Interrupt interrupt;
+  using Clock = std::chrono::steady_clock;
+  Clock::time_point last_note = Clock::now();
+  rl::RlCallbacks callbacks;
+  callbacks.note = [&](const std::string& text) { terminal.note(text); };
+  callbacks.alarm = [&](const std::string& text) {
+    terminal.clear_progress();
+    terminal.warn(text);
+  };
+  callbacks.stop = [&] { return interrupt.requested(); };
+  callbacks.on_batch = [&](const rl::RlStatus& status) {
+    const bool quiet_for_long = Clock::now() - last_note > std::chrono::seconds(terminal.err_is_tty() ? 60 : 30);
+    if (status.saved || quiet_for_long) {
+      terminal.clear_progress();
+      terminal.note(progress_line(status) + (status.saved ? "  saved" : ""));
+      last_note = Clock::now();
+    } else {
+      terminal.progress(progress_line(status));
+    }
+  };
+
+  rl::ReinforcementRun run(std::move(recipe), ctx, options.resume, callbacks);
+  terminal.info(fmt::format("{} threads, {} kernels", threads.size(), cpu::kernels().isa));
+  run.run();
+  terminal.clear_progress();
+  train::write_report(run.folder().path());
+  terminal.note(fmt::format("{} after batch {}; model in {}, curves in {}", interrupt.requested() ? "stopped" : "done",
+                            run.batches(), run.folder().checkpoint(run.batches()).string(),
+                            (run.folder().path() / "report.html").string()));
+  return 0;
+}
+
+}  // namespace
+
+Command define_train_rl() {
+  auto options = std::make_shared<TrainRlOptions>();
+  Command command{
+      .name = "train rl",
+      .summary = "reinforcement learning of a model on problems with verifiable answers (CISPO)",
+      .usage = "RECIPE.toml [flags]",
+      .description =
+          "Samples groups of answers by the engine, scores them, and updates the model on the same weights. Recipes, "
+          "tasks and metrics: docs/rl.md. Interrupted, the run saves a checkpoint and ends; --resume goes on from "
+          "there with the same bits.",
+      .arguments = {{"RECIPE", "what to do (TOML)", ValueKind::kFile}},
+      .examples = {{"minimax train rl recipe.toml --out runs/rl"}, {"minimax train rl recipe.toml --resume"}},
+      .run = [options](Command& self, Session& session) {
+        if (self.words.size() != 1) throw UsageError("train rl: name one recipe", self.name);
+        options->recipe = self.words[0];
+        return run_rl(*options, session);
+      }};
+  command.group("The run");
+  command.text("-o,--out", options->out, "FOLDER", "run folder, instead of the recipe's", ValueKind::kFolder);
+  command.flag("--resume", options->resume, "go on from the newest checkpoint of the run folder");
+  command.number("--batches", options->batches, "N", "instead of the recipe's", "", 1, 1e12);
+  command.number("--seed", options->seed, "S", "instead of the recipe's", "", 0);
+  return command;
+}
+
+}  // namespace minimax::cli
