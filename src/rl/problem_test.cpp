@@ -47,6 +47,24 @@ TEST(Problem, GoldOfTheWrongShapeIsTheProblemsFault) {
   EXPECT_THAT(test::error_of([&] { verify(problem, {.text = "<think></think>2"}); }), HasSubstr("gold"));
 }
 
+TEST(Problem, GoldThatIsNoPuzzleIsRefused) {
+  for (const auto& [verifier, gold] : std::initializer_list<std::pair<const char*, const char*>>{
+           {"maze", R"({"maze": "", "length": 1})"},
+           {"maze", R"({"maze": "S./G", "length": 1})"},
+           {"maze", R"({"maze": "..../....", "length": 1})"},
+           {"sudoku", R"({"givens": "..................................."})"},
+           {"sudoku", R"({"givens": "///////////////////"})"},
+           {"countdown", R"({"numbers": 3, "target": 4})"},
+           {"math", R"({"answer": 3})"}}) {
+    Problem problem = parse(R"({"messages": [{"role": "user", "content": "?"}], "verifier": {"name": "x"}})");
+    problem.verifier.name = verifier;
+    problem.gold = io::parse_json(gold, "gold").as_object();
+    EXPECT_THROW(verify(problem, {.text = "<think></think>111111111111111111111111111111111111"}), Error) << gold;
+    EXPECT_THROW(verify(problem, {.text = "<think></think>1111/1111/1111/1111"}), Error) << gold;
+    EXPECT_THROW(verify(problem, {.text = "<think></think>R"}), Error) << gold;
+  }
+}
+
 TEST(Problem, ThinkingMayBeOptional) {
   Problem problem = make_problem(tasks()[0], 1, 1, Split::kTrain).problem;
   const std::string gold = std::to_string(problem.gold.at("answer").as_int64());

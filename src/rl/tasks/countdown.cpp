@@ -126,14 +126,15 @@ Instance make_countdown(int64_t level, Rng& rng, const TraceOptions&) {
 }
 
 Verdict check_countdown(const io::json::object& gold, std::string_view answer) {
-  auto evaluated = evaluate(answer);
-  if (!evaluated) return {false, "not_an_expression"};
   std::vector<int64_t> numbers;
   for (const io::json::value& number : gold.at("numbers").as_array()) numbers.push_back(number.as_int64());
+  const int64_t target = gold.at("target").as_int64();
+  auto evaluated = evaluate(answer);
+  if (!evaluated) return {false, "not_an_expression"};
   std::sort(numbers.begin(), numbers.end());
   std::sort(evaluated->numbers.begin(), evaluated->numbers.end());
   if (evaluated->numbers != numbers) return {false, "wrong_numbers"};
-  if (evaluated->value != Rational{gold.at("target").as_int64(), 1}) return {false, "wrong_value"};
+  if (evaluated->value != Rational{target, 1}) return {false, "wrong_value"};
   return {true, "correct"};
 }
 

@@ -19,6 +19,8 @@ class Maze {
   static Maze parse(std::string_view text) {
     std::vector<std::string> rows;
     for (const std::string_view row : split(text, '/')) rows.emplace_back(row);
+    for (const std::string& row : rows)
+      MM_CHECK(row.size() == rows[0].size(), "maze ", text, " has rows of different lengths");
     return Maze(std::move(rows));
   }
 
@@ -118,6 +120,7 @@ Instance make_maze(int64_t level, Rng& rng, const TraceOptions&) {
 
 Verdict check_maze(const io::json::object& gold, std::string_view answer) {
   const Maze maze = Maze::parse(gold.at("maze").as_string());
+  MM_CHECK(maze.find('S') >= 0 && maze.find('G') >= 0, "maze ", maze.text(), " has no S or no G");
   if (answer.empty()) return {false, "no_answer"};
   int64_t cell = maze.find('S');
   for (const char name : answer) {

@@ -142,6 +142,9 @@ Instance make_sudoku(int64_t level, Rng& rng, const TraceOptions& options) {
 
 Verdict check_sudoku(const io::json::object& gold, std::string_view answer) {
   const std::string_view givens = gold.at("givens").as_string();
+  bool grid_shaped = givens.size() == 19;
+  for (size_t at = 0; at < givens.size(); ++at) grid_shaped = grid_shaped && (givens[at] == '/') == (at % 5 == 4);
+  MM_CHECK(grid_shaped, "sudoku ", givens, ", expected four rows of four with a slash between");
   if (answer.size() != givens.size()) return {false, "wrong_shape"};
   Grid grid{};
   int64_t cell = 0;

@@ -1,0 +1,136 @@
+"""`minimax train rl`, started as a person would: a recipe, a verifier of one's own, a run folder, a resume."""
+import json
+import os
+import sys
+import tempfile
+import unittest
+
+from program import run
+
+SFT = """
+tokenizer = "tokenizer"
+[model]
+shape = "pico"
+layers = 2
+hidden = 32
+[[data]]
+path = "data.jsonl"
+[batch]
+tokens = 256
+context = 256
+[schedule]
+steps = 1
+"""
+
+RL = """
+batches = 3
+evaluate_every = 2
+audit_share = 1.0
+[model]
+checkpoint = "sft/checkpoints/step-000001"
+[[verifier]]
+name = "even"
+command = "{python} even.py"
+[[problems.file]]
+path = "problems.jsonl"
+[rollout]
+prompts = 2
+group_size = 4
+window = 8
+[updates]
+minibatches = 2
+rate = 1e-3
+[checkpoints]
+every = 1
+keep_last = 3
+[[evaluate]]
+task = "chain_sum"
+level = 1
+count = 2
+"""
+
+# Right when the last byte of the answer is even: about half of what an untrained model writes.
+EVEN = """
+import json, sys
+for line in sys.stdin:
+    text = json.loads(line)["text"].encode()
+    print(json.dumps({"score": 1 if text and text[-1] % 2 == 0 else 0}), flush=True)
+"""
+
+
+class TrainRl(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.folder = tempfile.TemporaryDirectory()
+        at = cls.at
+        with open(at("sft.toml"), "w", encoding="utf-8") as file:
+            file.write(SFT)
+        with open(at("rl.toml"), "w", encoding="utf-8") as file:
+            file.write(RL.format(python=sys.executable))
+        with open(at("even.py"), "w", encoding="utf-8") as file:
+            file.write(EVEN)
+        with open(at("problems.jsonl"), "w", encoding="utf-8") as file:
+            for number in range(5):
+                file.write(json.dumps({"messages": [{"role": "user", "content": f"{number}?"}],
+                                       "verifier": {"name": "even"}}) + "\n")
+        cls.check(run("train", "data", "--task", "chain_sum", "--count", "50", "--out", at("data.jsonl")))
+        cls.check(run("train", "tokenizer", at("data.jsonl"), "--kind", "chat", "--tokens", "260", "--out",
+                      at("tokenizer")))
+        cls.check(run("train", "sft", at("sft.toml"), "--out", at("sft")))
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.folder.cleanup()
+
+    @classmethod
+    def at(cls, name):
+        return os.path.join(cls.folder.name, name)
+
+    @staticmethod
+    def check(done):
+        assert done.returncode == 0, done.stderr
+
+    def lines(self, *names):
+        with open(os.path.join(self.folder.name, *names), encoding="utf-8") as file:
+            return [json.loads(line) for line in file]
+
+    def weights(self, name, batch):
+        with open(self.at(f"{name}/checkpoints/step-{batch:06}/model.safetensors"), "rb") as file:
+            return file.read()
+
+    def test_runs_and_resumes_with_the_same_bits(self):
+        # The verifier is found beside the recipe only when the run starts there.
+        os.chdir(self.folder.name)
+        self.check(run("train", "rl", "rl.toml", "--out", "whole"))
+        metrics = self.lines("whole", "metrics.jsonl")
+        self.assertEqual([line["step"] for line in metrics], [0, 1, 2, 3])
+        trained = [line for line in metrics if "mismatch/same_bits" in line]
+        self.assertTrue(trained)
+        for line in trained:
+            self.assertEqual(line["mismatch/same_bits"], 1)
+        self.assertIn("heldout/chain_sum.1.greedy", metrics[0])
+        self.assertEqual({row["score"]["why"] for row in self.lines("whole", "attempts.jsonl")},
+                         {"correct", "wrong_value"})
+        self.assertTrue(os.path.exists("whole/report.html"))
+        self.check(run("train", "rl", "rl.toml", "--out", "parts", "--batches", "1"))
+        self.check(run("train", "rl", "rl.toml", "--out", "parts", "--resume"))
+        self.assertEqual(self.weights("parts", 3), self.weights("whole", 3))
+        self.assertNotEqual(self.weights("whole", 1), self.weights("whole", 3))
+        again = run("train", "rl", "rl.toml", "--out", "whole")
+        self.assertEqual(again.returncode, 1)
+        self.assertIn(b"a run has been here already", again.stderr)
+
+    def test_names_what_is_wrong_in_a_recipe(self):
+        for line, says in (("batchs = 3", b"batchs"), ("batches = 0", b"batches"),
+                           ("[loss]\npreset = \"ppo\"", b"preset"), ("[[problems.task]]\ntask = \"chess\"", b"chess")):
+            path = self.at("wrong.toml")
+            recipe = RL.format(python="python3")
+            with open(path, "w", encoding="utf-8") as file:
+                file.write(line + "\n" + recipe.replace("batches = 3", "") if "[" not in line else recipe + line + "\n")
+            done = run("train", "rl", path)
+            self.assertNotEqual(done.returncode, 0)
+            self.assertIn(says, done.stderr)
+
+
+if __name__ == "__main__":
+    unittest.main()
