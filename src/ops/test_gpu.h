@@ -23,6 +23,11 @@ inline cuda::Gpu& gpu() {
   return *opened;
 }
 
+/// No GPU but a module that plays one: large shapes would test nothing more and take long.
+inline bool played() {
+  return !gpu().hopper();
+}
+
 /// Arenas of both hand out NaN.
 class Both {
  public:
