@@ -17,6 +17,10 @@ set(CPACK_DEBIAN_PACKAGE_SECTION science)
 set(CPACK_DEBIAN_PACKAGE_SHLIBDEPS ON)
 set(CPACK_DEBIAN_PACKAGE_CONTROL_STRICT_PERMISSION ON)
 
+set(NANO_FILES config.json model.safetensors tokenizer.json tokenizer_config.json vocab.json merges.txt)
+list(TRANSFORM NANO_FILES PREPEND models/nano/)
+install(FILES ${NANO_FILES} DESTINATION ${CMAKE_INSTALL_DATADIR}/minimax/models/nano)
+install(FILES models/nano/README.md DESTINATION ${CMAKE_INSTALL_DOCDIR} RENAME nano.md)
 install(FILES packaging/copyright DESTINATION ${CMAKE_INSTALL_DOCDIR})
 # To be copied to /etc/systemd/system once there is a model to serve.
 install(FILES packaging/minimax.service DESTINATION ${CMAKE_INSTALL_DOCDIR}/examples)

@@ -31,6 +31,8 @@ program=$stage/usr/bin/minimax
 
 [[ $("$program" --version) == "$("$build_root/package/minimax" --version)" ]] || fail "the installed program is another one"
 [[ $("$program" --version) == "minimax $(dpkg-deb -f "$deb" Version) "* ]] || fail "the package's version is not the program's"
+answer=$("$program" run nano "who are you" --temperature 0 --device cpu -n 100) || fail "the built-in model does not answer"
+[[ $answer ]] || fail "the built-in model says nothing"
 readelf -d "$program" | grep -E 'RPATH|RUNPATH' && fail "the program looks for libraries where it was built"
 readelf -d "$program" | grep 'NEEDED.*\(cuda\|nvidia\|mpi\)' && fail "the program needs a library that not every machine has"
 # dpkg-shlibdeps named the packages of the libraries; the C library is the one that is always there.

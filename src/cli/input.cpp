@@ -80,7 +80,8 @@ std::string take_model(Command& command, const std::string& from_flag, size_t mo
     model = command.words.front();
     command.words.erase(command.words.begin());
   }
-  if (model.empty()) throw UsageError(fmt::format("{}: no MODEL given, expected a folder", command.name), command.name);
+  if (model.empty())
+    throw UsageError(fmt::format("{}: no MODEL given, expected a folder or nano", command.name), command.name);
   if (command.words.size() > most_more)
     throw UsageError(fmt::format("{}: \"{}\" is one word too many", command.name, command.words[most_more]),
                      command.name);

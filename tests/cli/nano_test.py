@@ -12,42 +12,45 @@ from program import PROGRAM, environment, run
 GREEDY = ["--temperature", "0", "-n", "200", "--device", "cpu"]
 
 
-def ok(test, *words, stdin=""):
-    process = run(*words, stdin=stdin)
-    test.assertEqual(process.returncode, 0, process.stderr.decode())
-    return process.stdout.decode()
-
-
-def held_out(test, task, count):
-    lines = ok(test, "train", "data", "--task", task, "--level", "1", "--split", "heldout", "--seed", "7",
-               "--count", str(count)).splitlines()
-    return [[message["content"] for message in json.loads(line)["messages"]] for line in lines]
-
-
 class Nano(unittest.TestCase):
-    def test_answers_in_the_format_and_the_same_every_time(self):
-        (question, expected), = held_out(self, "chain_sum", 1)
-        first = json.loads(ok(self, "run", "nano", question, "--json", *GREEDY))
-        again = json.loads(ok(self, "run", "nano", question, "--json", "-t", "1", *GREEDY))
-        self.assertEqual(first["ids"], again["ids"])
-        whole = ok(self, "run", "nano", question, *GREEDY)
-        self.assertIn(expected, whole)
+    def ok(self, *words, stdin=""):
+        process = run(*words, stdin=stdin)
+        self.assertEqual(process.returncode, 0, process.stderr.decode())
+        return process.stdout.decode()
+
+    def held_out(self, task):
+        """Question and answer of a problem that no training sees."""
+        line = self.ok("train", "data", "--task", task, "--level", "1", "--split", "heldout", "--seed", "7", "--count", "1")
+        question, answer = json.loads(line)["messages"]
+        return question["content"], answer["content"]
 
     def test_solves_held_out_problems(self):
-        scores = json.loads(ok(self, "train", "score", "nano", "--task", "chain_sum", "--task", "letter_counting",
-                               "--level", "1", "-n", "30", "--device", "cpu", "--json"))
-        for score in scores:
-            self.assertEqual(score["in_form"], 30, score)
-            self.assertGreaterEqual(score["right"], 15, score)
+        scores = json.loads(self.ok("train", "score", "nano", "--task", "object_counting", "--task", "letter_counting",
+                                    "--level", "1", "-n", "40", "--device", "cpu", "--json"))
+        self.assertEqual([score["problems"] for score in scores], [40, 40])
+        for score in scores:  # models/nano/README.md has the measured shares; another processor rounds otherwise
+            self.assertGreaterEqual(score["in_form"], 38, score)
+            self.assertGreaterEqual(score["right"], 30, score)
+
+    def test_answers_in_the_format_and_the_same_every_time(self):
+        question, _ = self.held_out("object_counting")
+        one_thread = json.loads(self.ok("run", "nano", question, "--json", "-t", "1", *GREEDY))
+        two_threads = json.loads(self.ok("run", "nano", question, "--json", "-t", "2", *GREEDY))
+        self.assertEqual(one_thread["ids"], two_threads["ids"])
+        self.assertEqual(one_thread["logprobs"], two_threads["logprobs"])
+        self.assertRegex(one_thread["text"], r"^\d+$")
+        self.assertIn("\n", one_thread["reasoning"])
+        self.assertEqual(one_thread["finish_reason"], "stop_token")
 
     def test_chats_without_a_name_of_a_model(self):
-        said = ok(self, "chat", *GREEDY, stdin="who are you\n")
-        self.assertIn("nano", said)
+        self.assertIn("nano", self.ok("chat", *GREEDY, stdin="who are you\n"))
+        self.assertRegex(self.ok("chat", *GREEDY, stdin="how many fruit: 2 fig, 1 saw, 1 plum\n"), r"^\d+\n$")
 
     def test_serves_without_a_name_of_a_model(self):
-        (question, _), = held_out(self, "sorting", 1)
+        question, _ = self.held_out("sorting")
         server = subprocess.Popen([PROGRAM, "serve", "--port", "0", "--device", "cpu"], env=environment(),
-                                  stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+                                  stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+        connection = None
         try:
             self.assertTrue(select.select([server.stdout], [], [], 60)[0], "the server did not start")
             port = int(re.search(rb":(\d+)\s*$", server.stdout.readline()).group(1))
@@ -58,20 +61,20 @@ class Nano(unittest.TestCase):
             response = connection.getresponse()
             answer = json.loads(response.read())
             self.assertEqual(response.status, 200, answer)
-            message = answer["choices"][0]["message"]
-            self.assertEqual(answer["choices"][0]["finish_reason"], "stop")
-            self.assertTrue(message["reasoning_content"])
-            self.assertNotIn("think>", message["content"])
-            numbers = [number for number in question.split() if number.isdigit()]
-            self.assertEqual(len(message["content"].split()), len(numbers))
+            choice = answer["choices"][0]
+            self.assertEqual(choice["finish_reason"], "stop")
+            self.assertIn("|", choice["message"]["reasoning_content"])  # taken | what is left
+            self.assertRegex(choice["message"]["content"], r"^\d+( \d+)*$")
         finally:
+            if connection:
+                connection.close()
             server.terminate()
             server.communicate(timeout=30)
 
     def test_loads_at_once(self):
         begin = time.monotonic()
-        ok(self, "run", "nano", "hi", "-n", "1", "--device", "cpu")
-        self.assertLess(time.monotonic() - begin, 20)  # far less on an idle machine; this one may be busy
+        self.ok("run", "nano", "hi", "-n", "1", "--device", "cpu")
+        self.assertLess(time.monotonic() - begin, 20)  # well under a second on an idle machine; this one may be busy
 
 
 if __name__ == "__main__":
