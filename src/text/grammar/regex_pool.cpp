@@ -8,8 +8,10 @@
 namespace minimax::text::grammar {
 namespace {
 
-// States that one search for a match may visit.
-constexpr size_t kMaxSearch = 50'000;
+// States that one search for a match may visit: first in depth, which follows a long count along one path only, then in
+// breadth.
+constexpr size_t kMaxDeepSearch = 4'000;
+constexpr size_t kMaxSearch = 10'000;
 
 size_t mix(size_t hash, size_t value) {
   hash = (hash ^ value) * 0x9E3779B97F4A7C15u;
@@ -361,9 +363,31 @@ bool RegexPool::live(RegexId id) {
   return life == Life::kUnknown ? search(id) : life == Life::kLive;
 }
 
-// Breadth first, so that the counts of a long repetition are not walked to their end.
+std::optional<bool> RegexPool::search_deep(RegexId id) {
+  std::vector<std::pair<RegexId, size_t>> path{{id, 0}};  // states, and the class to try next from each
+  std::unordered_map<RegexId, bool> seen{{id, true}};
+  while (!path.empty()) {
+    auto& [state, cls] = path.back();
+    if (nullable(state) || life_[static_cast<size_t>(state)] == Life::kLive) {
+      for (const auto& step : path) life_[static_cast<size_t>(step.first)] = Life::kLive;
+      return true;
+    }
+    if (cls == example_.size() || life_[static_cast<size_t>(state)] == Life::kDead) {
+      path.pop_back();
+      continue;
+    }
+    const RegexId next = derivative(state, example_[cls++]);
+    if (next == kNothing || !seen.try_emplace(next, true).second) continue;
+    if (seen.size() > kMaxDeepSearch) return std::nullopt;
+    path.emplace_back(next, 0);
+  }
+  for (const auto& [state, found] : seen) life_[static_cast<size_t>(state)] = Life::kDead;
+  return false;
+}
+
 bool RegexPool::search(RegexId id) {
   if (dirty_) refine();
+  if (const auto found = search_deep(id)) return *found;
   std::vector<std::pair<RegexId, size_t>> reached{{id, 0}};  // a state, and where in this list it was reached from
   std::unordered_map<RegexId, bool> seen{{id, true}};
   for (size_t i = 0; i < reached.size(); ++i) {

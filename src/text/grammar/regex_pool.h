@@ -50,7 +50,7 @@ class RegexPool {
 
   bool nullable(RegexId id) const { return nodes_[static_cast<size_t>(id)].nullable; }
   /// False when no string matches. Without intersections and complements that is known at once; otherwise states are
-  /// searched, nearest first, and what was learnt is kept.
+  /// searched, and what was learnt is kept.
   bool live(RegexId id);
   /// What may follow `byte`; kNothing for a state that is not live.
   RegexId step(RegexId id, uint8_t byte) {
@@ -100,6 +100,7 @@ class RegexPool {
   RegexId any_of(std::span<const std::string_view> texts, size_t depth);
   void refine();
   bool search(RegexId id);
+  std::optional<bool> search_deep(RegexId id);
   size_t hash(const Node& node, std::span<const RegexId> list) const;
   bool same(const Node& node, std::span<const RegexId> list, RegexId id) const;
   void grow();
