@@ -421,6 +421,7 @@ std::string normalize_maths(std::string_view raw) {
 
 bool same_maths(std::string_view a, std::string_view b, const MathsRules& rules) {
   if (a.size() > kMaxAnswer || b.size() > kMaxAnswer) return false;
+  if (a.find('\x01') != a.npos || b.find('\x01') != b.npos) return false;  // our own mark of a sign
   const std::string x = normalize_maths(a), y = normalize_maths(b);
   if (Comparison(rules).same(x, y)) return true;
   if (!rules.percent_is_hundredth || has_percent(a) == has_percent(b)) return false;
