@@ -144,7 +144,9 @@ TEST(Maths, AgainstAPublishedGrader) {
       const bool fraction = prediction.find("frac{") != prediction.npos || prediction.find('/') != prediction.npos;
       EXPECT_TRUE(fraction || prediction.ends_with('.') || prediction == "3.14159");
     }
-    if (theirs && !ours) EXPECT_EQ(stricter.erase(prediction), 1u);
+    if (theirs && !ours) {
+      EXPECT_EQ(stricter.erase(prediction), 1u);
+    }
   }
   EXPECT_EQ(rows, 3079);
   EXPECT_THAT(stricter, testing::IsEmpty());
