@@ -157,7 +157,7 @@ void App::finished(const Request& request, const Outcome& outcome) {
   io::json::object line{{"time", wall_seconds()},
                         {"peer", request.peer},
                         {"method", request.method},
-                        {"path", request.path},
+                        {"path", valid_utf8(request.path)},
                         {"status", outcome.client_gone && outcome.status == 0 ? 499 : outcome.status},
                         {"ms", outcome.seconds * 1e3},
                         {"bytes_in", request.body.size()},

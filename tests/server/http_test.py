@@ -43,6 +43,10 @@ class Requests(unittest.TestCase):
         self.assertEqual(self.server.ask("GET", "/v1/chat/completions")[0], 405)
         self.assertEqual(self.server.ask("GET", "/../../etc/passwd")[0], 404)
         self.assertEqual(self.server.ask("GET", "/%2e%2e/etc/passwd")[0], 404)
+        for path in (b"/\xff\xfe", b"/v1/models/%ff", b"/v1/models/\xc3"):
+            answer = raw(self.server.port, b"GET " + path + b" HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n")
+            self.assertTrue(answer.startswith(b"HTTP/1.1 404 "), answer[:50])
+            self.assertIn("\ufffd", json.loads(answer.split(b"\r\n\r\n", 1)[1])["error"]["message"])
         status, page, headers = self.server.ask("GET", "/")
         self.assertEqual(status, 200)
         self.assertIn("<!doctype html>", page)
@@ -316,6 +320,18 @@ class Unit(unittest.TestCase):
             self.assertEqual((done.returncode, done.stderr), (0, ""))
 
 
+    def test_it_tells_the_manager(self):
+        with tempfile.TemporaryDirectory() as folder, model(HELLO) as weights, \
+                socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+            path = os.path.join(folder, "notify")
+            manager.bind(path)
+            manager.settimeout(PATIENCE)
+            server = Server(weights, env={"NOTIFY_SOCKET": path})
+            self.assertEqual(manager.recv(100), b"READY=1")
+            self.assertEqual(server.end(), 0)
+            self.assertEqual(manager.recv(100), b"STOPPING=1")
+
+
 class Problems(unittest.TestCase):
     def test_what_cannot_be_served(self):
         from program import run
@@ -328,7 +344,6 @@ class Problems(unittest.TestCase):
             self.assertIn(b"/nonexistent", done.stderr)
             done = run("serve", folder, "--memory", "lots")
             self.assertEqual(done.returncode, 2)
-        self.assertIsInstance(Server, type)
 
 
 if __name__ == "__main__":

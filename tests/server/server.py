@@ -23,10 +23,10 @@ HELLO = [*THINKING, "Hello", " there", "!", " Bye"]
 class Server:
     """A server over the model in `folder`, on a port of its own. What it wrote to stderr is in `log`."""
 
-    def __init__(self, folder, *flags, temperature="0"):
+    def __init__(self, folder, *flags, temperature="0", env=None):
         self.process = subprocess.Popen(
             [PROGRAM, "serve", folder, "--port", "0", "--temperature", temperature, "-t", "1", *flags],
-            stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment(), text=True)
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment(**(env or {})), text=True)
         self.log = []
         self.reader = threading.Thread(target=self._read_log, daemon=True)
         self.reader.start()

@@ -7,6 +7,7 @@
 #include "core/error.h"
 #include "engine/engine.h"
 #include "io/json.h"
+#include "text/utf8.h"
 
 namespace minimax::server {
 namespace {
@@ -74,17 +75,23 @@ ApiError to_api_error(std::exception_ptr error) {
   }
 }
 
+std::string valid_utf8(std::string_view bytes) {
+  std::string out;
+  text::append_valid_utf8(bytes, out);
+  return out;
+}
+
 std::string error_body(const ApiError& error, ApiStyle style) {
   io::json::object inner;
   if (style == ApiStyle::kAnthropic) {
     inner["type"] = anthropic_type(error.status);
-    inner["message"] = error.what();
+    inner["message"] = valid_utf8(error.what());
     return io::write_json(io::json::object{{"type", "error"}, {"error", std::move(inner)}});
   }
   const auto or_null = [](const std::string& text) {
-    return text.empty() ? io::json::value(nullptr) : io::json::value(text);
+    return text.empty() ? io::json::value(nullptr) : io::json::value(valid_utf8(text));
   };
-  inner["message"] = error.what();
+  inner["message"] = valid_utf8(error.what());
   inner["type"] = error.type();
   inner["param"] = or_null(error.param);
   inner["code"] = or_null(error.code);

@@ -5,6 +5,7 @@
 #include <exception>
 #include <stdexcept>
 #include <string>
+#include <string_view>
 
 #include "server/http/message.h"
 
@@ -29,6 +30,9 @@ struct ApiError : std::runtime_error {
 ApiError to_api_error(std::exception_ptr error);
 
 enum class ApiStyle : uint8_t { kOpenAi, kAnthropic };
+
+/// What strangers wrote, for an answer or a log: bytes that are no UTF-8 become U+FFFD.
+std::string valid_utf8(std::string_view bytes);
 
 /// {"error": {"message", "type", "param", "code"}}, or {"type": "error", "error": {"type", "message"}}.
 std::string error_body(const ApiError& error, ApiStyle style);

@@ -154,7 +154,14 @@ uint16_t HttpServer::port() const {
 void HttpServer::run() {
   for (tcp::acceptor& acceptor : state_->acceptors) state_->accept(acceptor);
   state_->sweep_later();
-  state_->core->io.run();
+  // What a connection's handler throws (no memory, most likely) must not end the others.
+  while (true) {
+    try {
+      state_->core->io.run();
+      return;
+    } catch (const std::exception&) {
+    }
+  }
 }
 
 void HttpServer::drain() {
