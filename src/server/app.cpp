@@ -63,7 +63,7 @@ void App::add_routes() {
       {.method = "POST", .path = "/tokenize", .endpoint = tokenize, .heavy = true},
       {.method = "POST", .path = "/detokenize", .endpoint = detokenize, .heavy = true},
       {.method = "POST", .path = "/apply-template", .endpoint = apply_template, .heavy = true},
-      {.method = "POST", .path = "/v1/chat/completions/control", .endpoint = control},
+      {.method = "POST", .path = "/v1/chat/completions/control", .endpoint = control, .heavy = true},
       {.method = "GET", .path = "/v1/sessions", .endpoint = list_sessions, .heavy = true},
       {.method = "POST", .path = "/v1/sessions/", .endpoint = change_session, .heavy = true},
       {.method = "DELETE", .path = "/v1/sessions/", .endpoint = drop_session, .heavy = true},

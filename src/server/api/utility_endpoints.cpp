@@ -1,7 +1,9 @@
 #include "server/api/utility_endpoints.h"
 
 #include <algorithm>
+#include <chrono>
 #include <filesystem>
+#include <thread>
 
 #include "io/json.h"
 #include "server/openai/chat_request.h"
@@ -82,7 +84,12 @@ void control(Service& service, const std::shared_ptr<Exchange>& exchange) {
   const std::string id(root["id"].string());
   const std::string_view action = root["action"].string();
   if (action != "reasoning_end" && action != "cancel") root["action"].fail("reasoning_end or cancel");
-  const std::vector<engine::RequestId> requests = service.running->find(id);
+  // A client may read its first event an instant before the thread that started its request has entered it.
+  std::vector<engine::RequestId> requests = service.running->find(id);
+  for (int tries = 0; requests.empty() && tries < 50; ++tries) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(10));
+    requests = service.running->find(id);
+  }
   if (requests.empty()) throw ApiError(404, "no request \"" + id + "\" is running", "id");
   bool known = false;
   for (const engine::RequestId request : requests) {
