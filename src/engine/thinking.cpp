@@ -26,7 +26,7 @@ ThinkingFormat thinking_format(const text::Tokenizer& tokenizer) {
   format.bytes = [tokenizer](int32_t id) {
     return tokenizer.is_ordinary(id) ? tokenizer.token_bytes(id) : std::string_view();
   };
-  format.open_ids = tokenizer.encode(format.open);
+  format.open_ids = tokenizer.encode(format.open + "\n");
   format.skip_ids = tokenizer.encode(format.open + "\n\n" + format.close + "\n\n");
   format.overshoot.resize(format.close.size());
   for (size_t written = 0; written < format.close.size(); ++written) {

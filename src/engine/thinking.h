@@ -18,7 +18,7 @@ struct ThinkingFormat {
   std::function<std::string_view(int32_t id)> bytes;  ///< of a token; empty for special ones
   std::string open = "<think>";
   std::string close = "</think>";
-  std::vector<int32_t> open_ids;  ///< the opening tag as the model writes it
+  std::vector<int32_t> open_ids;  ///< the opening tag as the model writes it: its newline is in one token with its end
   /// close_ids[n]: the ids that end the block when the last n bytes are the first n of the closing tag; for n = 0 with
   /// the newline before. Newlines after it are part of them. One entry for each n below the tag's length.
   std::vector<std::vector<int32_t>> close_ids;

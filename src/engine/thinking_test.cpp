@@ -37,7 +37,7 @@ std::shared_ptr<const ThinkingFormat> format() {
   }();
   auto made = std::make_shared<ThinkingFormat>();
   made->bytes = [](int32_t id) { return std::string_view(texts[static_cast<size_t>(id)]); };
-  made->open_ids = ids_of(made->open);
+  made->open_ids = ids_of(made->open + "\n");
   made->skip_ids = ids_of("<think>\n\n</think>\n\n");
   for (size_t written = 0; written < made->close.size(); ++written)
     made->close_ids.push_back(ids_of((written ? "" : "\n") + made->close.substr(written) + "\n\n"));
@@ -230,7 +230,7 @@ TEST_F(ThinkingTest, AConstraintRulesTheAnswerAndNotTheThinking) {
 TEST(ThinkingFormat, OfATokenizer) {
   const auto tokenizer = text::Tokenizer::load(std::filesystem::path(MINIMAX_TESTDATA) / "tokenizer");
   const ThinkingFormat format = thinking_format(tokenizer);
-  EXPECT_EQ(tokenizer.decode(format.open_ids), "<think>");
+  EXPECT_THAT(format.open_ids, ElementsAreArray({60, 37959, 1100}));  // "<think>\n", docs/chat_format.md
   EXPECT_EQ(tokenizer.decode(format.skip_ids), "<think>\n\n</think>\n\n");
   ASSERT_EQ(format.close_ids.size(), 8u);
   for (size_t written = 0; written < 8; ++written) {
