@@ -17,11 +17,11 @@ function(minimax_library NAME)
   target_link_libraries(mm_${NAME} PUBLIC ${ARG_DEPS} ${ARG_LINK})
 endfunction()
 
-# Folders in which only one thread works. A ThreadSanitizer build, whose tests run ten times slower, takes only those of
-# their tests that are marked THREADED.
-set(MINIMAX_UNTHREADED cli io text)
-if(NOT MINIMAX_SANITIZE MATCHES "thread")
-  set(MINIMAX_UNTHREADED "")
+# A ThreadSanitizer build, whose tests run ten times slower, takes only the tests in which several threads work: those
+# marked THREADED.
+set(MINIMAX_THREADED_ONLY OFF)
+if(MINIMAX_SANITIZE MATCHES "thread")
+  set(MINIMAX_THREADED_ONLY ON)
 endif()
 
 # What tests are compiled with besides. Their own code need not be fast, and its undefined behaviour is not what they
@@ -35,7 +35,7 @@ endif()
 # Each NAME.cpp becomes a program FOLDER_NAME and one ctest entry per TEST in it. Label: fast unless given.
 function(minimax_test FOLDER)
   cmake_parse_arguments(ARG "THREADED" "LABEL" "DEPS;LINK" ${ARGN})
-  if(NOT MINIMAX_TESTS OR (FOLDER IN_LIST MINIMAX_UNTHREADED AND NOT ARG_THREADED))
+  if(NOT MINIMAX_TESTS OR (MINIMAX_THREADED_ONLY AND NOT ARG_THREADED))
     return()
   endif()
   if(NOT ARG_LABEL)
@@ -78,7 +78,7 @@ endfunction()
 # minimax_fuzz(FOLDER NAME... [DEPS folders]): libFuzzer programs with LLVMFuzzerTestOneInput. Without MINIMAX_FUZZ each
 # is built with a small main that replays the files it is given, so that CI runs the corpus through every parser.
 function(minimax_fuzz FOLDER)
-  if((NOT MINIMAX_TESTS AND NOT MINIMAX_FUZZ) OR FOLDER IN_LIST MINIMAX_UNTHREADED)
+  if((NOT MINIMAX_TESTS AND NOT MINIMAX_FUZZ) OR MINIMAX_THREADED_ONLY)
     return()
   endif()
   cmake_parse_arguments(ARG "" "" "DEPS;LINK" ${ARGN})
