@@ -141,6 +141,12 @@ class Keys(unittest.TestCase):
                 origin = {"origin": "https://chat.example"}
                 status, _, reply = server.ask("OPTIONS", "/v1/chat/completions", headers=origin)
                 self.assertEqual((status, reply["access-control-allow-origin"]), (204, "https://chat.example"))
+                self.assertIn("authorization", reply["access-control-allow-headers"])
+                asked = "authorization, content-type, x-stainless-lang, anthropic-dangerous-direct-browser-access"
+                for names, allowed in ((asked, True), ("x-a, <b>", False)):
+                    _, _, reply = server.ask("OPTIONS", "/v1/chat/completions",
+                                             headers={**origin, "access-control-request-headers": names})
+                    self.assertEqual(reply["access-control-allow-headers"] == names, allowed)
                 status, _, reply = server.ask("GET", "/v1/models", headers={**origin, "authorization": "Bearer third"})
                 self.assertEqual((status, reply["access-control-allow-origin"]), (200, "https://chat.example"))
 
