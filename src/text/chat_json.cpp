@@ -98,6 +98,9 @@ std::vector<ToolDefinition> tools_from_json(const JsonField& tools) {
     out.push_back({.name = std::string(function["name"].string()),
                    .json = io::write_json(function.value(), io::JsonStyle::kPython)});
     if (out.back().name.empty()) function["name"].fail("the name of a tool");
+    function["description"].string_or("");
+    function["strict"].boolean_or(false);
+    if (const JsonField parameters = function["parameters"]; parameters.has_value()) parameters.object();
   }
   return out;
 }

@@ -90,6 +90,20 @@ TEST(ChatJson, ToolsAreUnwrappedAndKeptInOrder) {
   EXPECT_TRUE(tools(R"({"tools": null})").empty());
 }
 
+TEST(ChatJson, ToolsOfWrongTypesAreRefusedByPlace) {
+  const std::pair<const char*, const char*> cases[] = {
+      {R"({"name": "f", "parameters": "x"})", "tools[0].parameters"},
+      {R"({"type": "function", "function": {"name": "f", "parameters": [1]}})", "tools[0].function.parameters"},
+      {R"({"name": "f", "description": 5})", "tools[0].description"},
+      {R"({"name": "f", "strict": "x"})", "tools[0].strict"},
+      {R"({"name": ""})", "tools[0].name"}};
+  for (const auto& [tool, place] : cases) {
+    const std::string json = std::string(R"({"tools": [)") + tool + "]}";
+    EXPECT_THAT(error_of([&] { tools(json); }), HasSubstr(place));
+  }
+  EXPECT_EQ(tools(R"({"tools": [{"name": "f", "description": null, "parameters": null}]})").size(), 1u);
+}
+
 TEST(ChatJson, ErrorsNameThePlace) {
   const std::pair<const char*, const char*> cases[] = {
       {"[]", "at least one message"},
