@@ -103,6 +103,40 @@ TEST_F(EngineTest, RandomMixesGiveTheBitsOfOneSequenceAlone) {
   EXPECT_GT(cached, 0);
 }
 
+// An answer that gave way goes through its prompt again, and what is kept there must be as good as the first time.
+TEST_F(EngineTest, RepeatedPromptsStayRightWhereAnswersAreComputedAgain) {
+  int64_t recomputed = 0, cached = 0;
+  for (uint64_t round = 0; round < 8; ++round) {
+    SCOPED_TRACE(round);
+    Rng dice(round);
+    EngineOptions options{.context = 400, .max_running = 3, .step_tokens = 64};
+    const ModelConfig& config = tiny.model.config;
+    options.memory_bytes = StateCache::state_bytes_per_sequence(config) * (4 + static_cast<int64_t>(round % 3)) +
+                           StateCache::kv_bytes_per_token(config) * kChunk * 14;
+    Engine engine(tiny.model, tiny.threads, options);
+    std::vector<std::vector<int32_t>> prompts;
+    for (const int64_t length : {50, 90, 130, 200}) prompts.push_back(random_ids(dice, length));
+    std::vector<std::pair<Request, std::shared_ptr<Collector>>> all;
+    while (all.size() < 24) {
+      Request request = request_of(prompts[dice.below(4)], 10 + static_cast<int64_t>(dice.below(90)));
+      request.sampling.seed = dice.below(2);
+      request.priority = static_cast<int64_t>(dice.below(4));
+      request.n = 1 + static_cast<int64_t>(dice.below(2));
+      all.emplace_back(request, submit(engine, request));
+      for (uint64_t steps = dice.below(30); steps > 0; --steps) engine.step();
+    }
+    engine.run();
+    for (size_t i = 0; i < all.size(); ++i)
+      for (int64_t answer = 0; answer < all[i].first.n; ++answer)
+        expect_same(all[i].second->answers.at(static_cast<size_t>(answer)), expected_answer(tiny, all[i].first, answer),
+                    cat("request ", i, ", answer ", answer));
+    recomputed += engine.stats().recomputed_tokens;
+    cached += engine.stats().cache_hit_tokens;
+  }
+  EXPECT_GT(recomputed, 0);
+  EXPECT_GT(cached, 0);
+}
+
 TEST_F(EngineTest, TenThousandShortRequestsLeaveNothingBehind) {
   EngineOptions options;
   options.context = 64;

@@ -183,7 +183,8 @@ void Scheduler::plan_run(Answer& answer, std::vector<Run>& runs, int64_t& budget
   Run& run = runs.emplace_back(Run{.answer = &answer, .start = start, .count = count});
   if (answer.scores_prompt() || count == 1)
     run.logits = BatchBuilder::Logits::kAll;
-  else if (start + count == answer.length())
+  else if (start + count == answer.length() || start + count == answer.job.prompt_size())
+    // At the prompt's end also when an answer's tokens follow, computed again: the prefix is kept with its logits.
     run.logits = BatchBuilder::Logits::kLast;
   budget -= count;
 }
