@@ -61,7 +61,7 @@ TEST(ExternalVerifier, GetsTheWholeRecord) {
 
 TEST(ExternalVerifier, FailuresAreNoScores) {
   for (const auto& [script, says] : std::initializer_list<std::pair<const char*, const char*>>{
-           {"exit 0", "ended"},
+           {"read -r line; exit 0", "ended"},
            {"exec sleep 100", "timeout"},
            {"read -r line; echo not json", "answer of verifier mine"},
            {"read -r line; echo '[1]'", "answer of verifier mine"},
@@ -73,6 +73,9 @@ TEST(ExternalVerifier, FailuresAreNoScores) {
     EXPECT_FALSE(score.correct);
     EXPECT_THAT(score.why, HasSubstr(says)) << script;
   }
+  // It may be gone before it is asked or after.
+  ExternalVerifier gone(shell("exit 0", 2));
+  EXPECT_THAT(ask(gone).why, testing::AnyOf(HasSubstr("ended"), HasSubstr("takes no more input")));
   ExternalVerifier missing({.name = "mine", .command = {"/no/such/program"}});
   EXPECT_THAT(ask(missing).why, testing::AnyOf(HasSubstr("cannot be started"), HasSubstr("ended")));
 }
