@@ -106,6 +106,9 @@ endfunction()
 
 # minimax_played_gpu(TARGET): a test of what runs on GPUs, on the module that plays one on the processor.
 function(minimax_played_gpu TARGET)
+  if(NOT TARGET ${TARGET})
+    return()
+  endif()
   add_dependencies(${TARGET} cuda_played)
   target_compile_definitions(${TARGET} PRIVATE MINIMAX_CUDA_MODULE="$<TARGET_FILE:cuda_played>")
 endfunction()
