@@ -23,9 +23,14 @@ install() {
   local folder=$1 sum said
   sum=$(sha256sum <"$folder/package-lock.json")
   [[ $(cat "$folder/node_modules/.of" 2>/dev/null) == "$sum" ]] && return
-  if ! said=$(cd "$folder" && npm ci --ignore-scripts --no-audit --no-fund --no-update-notifier 2>&1 </dev/null); then
-    grep -qE 'ENOTFOUND|EAI_AGAIN|ECONNREFUSED|ECONNRESET|ETIMEDOUT|ENETUNREACH|EHOSTUNREACH|ERR_SOCKET_TIMEOUT' <<<"$said" &&
+  # Waiting once for a registry that does not answer is enough for all suites of a run.
+  [[ $(find "$unreachable" -mmin -10 2>/dev/null) ]] && skip "the npm registry gave nothing a few minutes ago"
+  if ! said=$(cd "$folder" && npm ci --ignore-scripts --no-audit --no-fund --no-update-notifier \
+    --fetch-retries=1 --fetch-timeout=30000 2>&1 </dev/null); then
+    if grep -qE 'ENOTFOUND|EAI_AGAIN|ECONNREFUSED|ECONNRESET|ETIMEDOUT|ENETUNREACH|EHOSTUNREACH|ERR_SOCKET_TIMEOUT' <<<"$said"; then
+      touch "$unreachable"
       skip "the npm registry cannot be reached"
+    fi
     echo "$said"
     exit 1
   fi
@@ -36,6 +41,7 @@ install() {
 mkdir -p "$build/../node"
 exec {lock}>"$build/../node/.lock"
 flock "$lock"
+unreachable=$build/../node/.unreachable
 node=$(command -v node || true)
 if [[ -z $node ]] || (($("$node" -p 'process.versions.node.split(".")[0]') < oldest)); then
   cp "$here"/package*.json "$build/../node/"
@@ -43,6 +49,7 @@ if [[ -z $node ]] || (($("$node" -p 'process.versions.node.split(".")[0]') < old
   node=$(cd "$build/../node" && ls "$PWD"/node_modules/node-linux-*/bin/node 2>/dev/null) || {
     # Optional packages, so npm did not mind. Ask again next time.
     rm -rf "$build/../node/node_modules"
+    touch "$unreachable"
     skip "Node $oldest or newer is not installed, and could not be had from the npm registry for this machine"
   }
 fi
