@@ -1,10 +1,9 @@
 #include <fmt/format.h>
 
-#include <chrono>
-#include <filesystem>
 #include <memory>
 
 #include "cli/interrupt.h"
+#include "cli/run_progress.h"
 #include "cli/usage_error.h"
 #include "cli/verbs.h"
 #include "cpu/isa.h"
@@ -26,9 +25,7 @@ std::string progress_line(const rl::RlStatus& status) {
 int run_rl(const TrainRlOptions& options, Session& session) {
   Terminal& terminal = session.terminal;
   rl::Recipe recipe = rl::read_recipe(options.recipe);
-  if (!options.out.empty()) recipe.output = options.out;
-  if (recipe.output.empty())
-    recipe.output = std::filesystem::path("runs") / std::filesystem::path(options.recipe).stem();
+  recipe.output = run_output(options.out, recipe.output, options.recipe);
   if (options.batches > 0) {
     recipe.batches = options.batches;
     recipe.policy.schedule.total_steps = options.batches * recipe.policy.minibatches * recipe.policy.epochs;
@@ -39,8 +36,7 @@ int run_rl(const TrainRlOptions& options, Session& session) {
   const Context ctx{.arena = &arena, .threads = &threads};
 
   Interrupt interrupt;
-  using Clock = std::chrono::steady_clock;
-  Clock::time_point last_note = Clock::now();
+  RunProgress progress(terminal);
   rl::RlCallbacks callbacks;
   callbacks.note = [&](const std::string& text) { terminal.note(text); };
   callbacks.alarm = [&](const std::string& text) {
@@ -48,16 +44,7 @@ int run_rl(const TrainRlOptions& options, Session& session) {
     terminal.warn(text);
   };
   callbacks.stop = [&] { return interrupt.requested(); };
-  callbacks.on_batch = [&](const rl::RlStatus& status) {
-    const bool quiet_for_long = Clock::now() - last_note > std::chrono::seconds(terminal.err_is_tty() ? 60 : 30);
-    if (status.saved || quiet_for_long) {
-      terminal.clear_progress();
-      terminal.note(progress_line(status) + (status.saved ? "  saved" : ""));
-      last_note = Clock::now();
-    } else {
-      terminal.progress(progress_line(status));
-    }
-  };
+  callbacks.on_batch = [&](const rl::RlStatus& status) { progress.show(progress_line(status), status.saved); };
 
   rl::ReinforcementRun run(std::move(recipe), ctx, options.resume, callbacks);
   terminal.info(fmt::format("{} threads, {} kernels", threads.size(), cpu::kernels().isa));

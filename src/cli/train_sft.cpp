@@ -1,9 +1,7 @@
 #include <fmt/format.h>
 
-#include <chrono>
 #include <cmath>
 #include <cstdlib>
-#include <filesystem>
 #include <memory>
 #include <optional>
 
@@ -11,6 +9,7 @@
 #include "cli/device.h"
 #include "cli/interrupt.h"
 #include "cli/live_page.h"
+#include "cli/run_progress.h"
 #include "cli/usage_error.h"
 #include "cli/verbs.h"
 #include "comm/process_group.h"
@@ -58,9 +57,7 @@ std::string progress_line(const train::RunStatus& status) {
 int run_sft(const TrainSftOptions& options, Session& session) {
   Terminal& terminal = session.terminal;
   train::Recipe recipe = train::read_recipe(options.recipe);
-  if (!options.out.empty()) recipe.output = options.out;
-  if (recipe.output.empty())
-    recipe.output = std::filesystem::path("runs") / std::filesystem::path(options.recipe).stem();
+  recipe.output = run_output(options.out, recipe.output, options.recipe);
   if (options.steps > 0) recipe.schedule.total_steps = options.steps;
   const std::unique_ptr<comm::ProcessGroup> group = started_with_others() ? comm::open_mpi() : comm::one_process();
   ThreadPool threads(session.global.threads);
@@ -75,8 +72,7 @@ int run_sft(const TrainSftOptions& options, Session& session) {
                     .matmul_precision = rounds ? MatmulPrecision::kBFloat16 : MatmulPrecision::kFloat32};
 
   Interrupt interrupt;
-  using Clock = std::chrono::steady_clock;
-  Clock::time_point last_note = Clock::now();
+  RunProgress progress(terminal);
   train::RunCallbacks callbacks;
   callbacks.stop = [&] { return interrupt.requested(); };
   if (group->is_first()) {
@@ -86,14 +82,7 @@ int run_sft(const TrainSftOptions& options, Session& session) {
     callbacks.on_step = [&](const train::RunStatus& status) {
       if (status.skipped)
         terminal.warn(fmt::format("step {}: gradient norm {}, skipped", status.step, status.gradient_norm));
-      const bool quiet_for_long = Clock::now() - last_note > std::chrono::seconds(terminal.err_is_tty() ? 60 : 30);
-      if (status.saved || quiet_for_long) {
-        terminal.clear_progress();
-        terminal.note(progress_line(status) + (status.saved ? "  saved" : ""));
-        last_note = Clock::now();
-      } else {
-        terminal.progress(progress_line(status));
-      }
+      progress.show(progress_line(status), status.saved);
     };
   }
 

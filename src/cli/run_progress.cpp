@@ -1,0 +1,20 @@
+#include "cli/run_progress.h"
+
+namespace minimax::cli {
+
+std::filesystem::path run_output(const std::string& out, const std::filesystem::path& of_recipe,
+                                 const std::string& recipe_file) {
+  if (!out.empty()) return out;
+  if (!of_recipe.empty()) return of_recipe;
+  return std::filesystem::path("runs") / std::filesystem::path(recipe_file).stem();
+}
+
+void RunProgress::show(const std::string& line, bool saved) {
+  const bool quiet_for_long = Clock::now() - last_note_ > std::chrono::seconds(terminal_.err_is_tty() ? 60 : 30);
+  if (!saved && !quiet_for_long) return terminal_.progress(line);
+  terminal_.clear_progress();
+  terminal_.note(line + (saved ? "  saved" : ""));
+  last_note_ = Clock::now();
+}
+
+}  // namespace minimax::cli

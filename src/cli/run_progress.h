@@ -1,0 +1,29 @@
+// What the verbs that train share: where a run's folder lies, and how it says how far it is.
+#pragma once
+
+#include <chrono>
+#include <filesystem>
+#include <string>
+
+#include "cli/terminal.h"
+
+namespace minimax::cli {
+
+/// --out when given, else what the recipe says, else runs/ and the recipe's name.
+std::filesystem::path run_output(const std::string& out, const std::filesystem::path& of_recipe,
+                                 const std::string& recipe_file);
+
+/// One line rewritten in place; a line that stays when a checkpoint was saved, and now and then.
+class RunProgress {
+ public:
+  explicit RunProgress(Terminal& terminal) : terminal_(terminal) {}
+  void show(const std::string& line, bool saved);
+
+ private:
+  using Clock = std::chrono::steady_clock;
+
+  Terminal& terminal_;
+  Clock::time_point last_note_ = Clock::now();
+};
+
+}  // namespace minimax::cli
