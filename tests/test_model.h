@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "core/context.h"
-#include "engine/state_cache.h"
+#include "engine/state/state_cache.h"
 #include "io/safetensors.h"
 #include "model/load.h"
 

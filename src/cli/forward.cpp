@@ -7,7 +7,7 @@
 #include "cli/loaded_model.h"
 #include "cli/usage_error.h"
 #include "cli/verbs.h"
-#include "engine/state_cache.h"
+#include "engine/state/state_cache.h"
 #include "io/json.h"
 #include "io/safetensors.h"
 #include "model/minimax_m1.h"

@@ -6,7 +6,7 @@
 
 #include "cli/input.h"
 #include "cli/verbs.h"
-#include "engine/state_cache.h"
+#include "engine/state/state_cache.h"
 #include "io/json.h"
 #include "io/shards.h"
 #include "model/checkpoint.h"

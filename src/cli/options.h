@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "core/dtype.h"
-#include "engine/sampling_params.h"
+#include "engine/sampling/sampling_params.h"
 
 namespace minimax::cli {
 

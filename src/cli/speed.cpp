@@ -11,8 +11,8 @@
 #include "cpu/ceilings.h"
 #include "cpu/isa.h"
 #include "cuda/gpu.h"
-#include "engine/sampler.h"
-#include "engine/state_cache.h"
+#include "engine/sampling/sampler.h"
+#include "engine/state/state_cache.h"
 #include "engine/step_graph.h"
 
 namespace minimax::cli {

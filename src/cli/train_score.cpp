@@ -10,7 +10,7 @@
 #include "cli/usage_error.h"
 #include "cli/verbs.h"
 #include "engine/engine.h"
-#include "engine/state_cache.h"
+#include "engine/state/state_cache.h"
 #include "io/json.h"
 #include "model/load.h"
 #include "model/placement.h"

@@ -11,8 +11,8 @@
 
 #include "core/context.h"
 #include "engine/request.h"
+#include "engine/sampling/thinking.h"
 #include "engine/stats.h"
-#include "engine/thinking.h"
 #include "model/minimax_m1.h"
 
 namespace minimax::engine {

@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "engine/state_cache.h"
+#include "engine/state/state_cache.h"
 
 namespace minimax::engine {
 namespace {

@@ -7,11 +7,11 @@
 #include <string>
 #include <vector>
 
-#include "engine/prefix_cache.h"
-#include "engine/prompt_lookup.h"
 #include "engine/request.h"
-#include "engine/state_cache.h"
-#include "engine/token_chooser.h"
+#include "engine/sampling/prompt_lookup.h"
+#include "engine/sampling/token_chooser.h"
+#include "engine/state/prefix_cache.h"
+#include "engine/state/state_cache.h"
 
 namespace minimax::engine {
 

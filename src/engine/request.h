@@ -8,8 +8,8 @@
 
 #include "core/error.h"
 #include "engine/finish_reason.h"
-#include "engine/sampler.h"
-#include "engine/token_control.h"
+#include "engine/sampling/sampler.h"
+#include "engine/sampling/token_control.h"
 
 namespace minimax::engine {
 
@@ -40,8 +40,9 @@ struct Request {
   int64_t priority = 0;         ///< lower goes first (as vLLM)
   double deadline_seconds = 0;  ///< from submit(); then the answers end with FinishReason::kDeadline. 0: none
 
-  /// At most so many thinking tokens (engine/thinking.h): then the engine writes the closing tag and the answer goes
-  /// on. 0: no thinking, the engine writes an empty block first. Negative: no limit. Needs Options::thinking.
+  /// At most so many thinking tokens (engine/sampling/thinking.h): then the engine writes the closing tag and the
+  /// answer goes on. 0: no thinking, the engine writes an empty block first. Negative: no limit. Needs
+  /// Options::thinking.
   int64_t max_thinking_tokens = -1;
   bool thinking = true;                ///< false: no tag is looked for, and a constraint rules from the first token
   bool prompt_opens_thinking = false;  ///< the prompt ends inside the block

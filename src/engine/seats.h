@@ -6,8 +6,8 @@
 
 #include "engine/engine.h"
 #include "engine/job.h"
-#include "engine/session_file.h"
-#include "engine/spill.h"
+#include "engine/state/session_file.h"
+#include "engine/state/spill.h"
 
 namespace minimax::engine {
 

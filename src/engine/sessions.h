@@ -11,7 +11,7 @@
 
 #include "engine/engine.h"
 #include "engine/seats.h"
-#include "engine/session_file.h"
+#include "engine/state/session_file.h"
 
 namespace minimax::engine {
 

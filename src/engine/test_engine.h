@@ -11,7 +11,7 @@
 #include "core/rng.h"
 #include "engine/collector.h"
 #include "engine/engine.h"
-#include "engine/state_cache.h"
+#include "engine/state/state_cache.h"
 #include "model/random.h"
 
 namespace minimax::engine::test {

@@ -5,7 +5,7 @@
 #include <cmath>
 
 #include "core/error.h"
-#include "engine/state_cache.h"
+#include "engine/state/state_cache.h"
 #include "io/atomic_file.h"
 #include "model/load.h"
 #include "rl/generate.h"

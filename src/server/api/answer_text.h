@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-#include "engine/sampler.h"
+#include "engine/sampling/sampler.h"
 #include "text/chat_output_parser.h"
 #include "text/stop_strings.h"
 #include "text/stream_decoder.h"

@@ -4,7 +4,7 @@
 #include <map>
 
 #include "core/error.h"
-#include "engine/grammar_control.h"
+#include "engine/sampling/grammar_control.h"
 
 namespace minimax::server {
 namespace {

@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-#include "engine/token_control.h"
+#include "engine/sampling/token_control.h"
 #include "io/json.h"
 #include "server/api/conversation.h"
 #include "text/grammar/grammar.h"

@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "engine/engine.h"
-#include "engine/sampling_params.h"
+#include "engine/sampling/sampling_params.h"
 #include "text/jinja/prompt_template.h"
 #include "text/tokenizer.h"
 

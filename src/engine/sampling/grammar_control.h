@@ -3,7 +3,7 @@
 
 #include <memory>
 
-#include "engine/token_control.h"
+#include "engine/sampling/token_control.h"
 #include "text/grammar/grammar.h"
 
 namespace minimax::engine {

@@ -1,5 +1,5 @@
 // Structured output through the whole engine: answers of a model with random weights, under random schemas.
-#include "engine/grammar_control.h"
+#include "engine/sampling/grammar_control.h"
 
 #include <gtest/gtest.h>
 

@@ -1,4 +1,4 @@
-#include "engine/weight_ranking.h"
+#include "engine/sampling/weight_ranking.h"
 
 #include <algorithm>
 #include <bit>

@@ -1,4 +1,4 @@
-#include "engine/token_chooser.h"
+#include "engine/sampling/token_chooser.h"
 
 #include <algorithm>
 #include <cmath>

@@ -1,4 +1,4 @@
-#include "engine/state_cache.h"
+#include "engine/state/state_cache.h"
 
 #include <sys/mman.h>
 #include <unistd.h>

@@ -1,9 +1,9 @@
-#include "engine/thinking.h"
+#include "engine/sampling/thinking.h"
 
 #include <gmock/gmock.h>
 
+#include "engine/sampling/token_chooser.h"
 #include "engine/test_engine.h"
-#include "engine/token_chooser.h"
 
 namespace minimax::engine {
 namespace {

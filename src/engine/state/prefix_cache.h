@@ -12,7 +12,7 @@
 #include <unordered_map>
 #include <vector>
 
-#include "engine/state_cache.h"
+#include "engine/state/state_cache.h"
 
 namespace minimax::engine {
 

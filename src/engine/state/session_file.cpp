@@ -1,4 +1,4 @@
-#include "engine/session_file.h"
+#include "engine/state/session_file.h"
 
 #include <algorithm>
 #include <cstring>

@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "engine/request.h"
-#include "engine/thinking.h"
+#include "engine/sampling/thinking.h"
 
 namespace minimax::engine {
 

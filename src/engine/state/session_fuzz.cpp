@@ -6,7 +6,7 @@
 #include <string>
 
 #include "core/error.h"
-#include "engine/session_file.h"
+#include "engine/state/session_file.h"
 
 namespace {
 

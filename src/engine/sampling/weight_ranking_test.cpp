@@ -1,4 +1,4 @@
-#include "engine/weight_ranking.h"
+#include "engine/sampling/weight_ranking.h"
 
 #include <gtest/gtest.h>
 #include <rapidcheck/gtest.h>

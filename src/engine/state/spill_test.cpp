@@ -1,4 +1,4 @@
-#include "engine/spill.h"
+#include "engine/state/spill.h"
 
 #include "engine/test_engine.h"
 #include "io/test_folder.h"

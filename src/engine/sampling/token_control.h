@@ -10,8 +10,8 @@ namespace minimax::engine {
 
 /// A constraint on the tokens of one answer: a grammar, a choice list, a fixed text. One object follows one answer; the
 /// engine asks it before each token and tells it each token. Where the request has thinking, the constraint rules the
-/// answer after the thinking only (engine/thinking.h). Called from one thread at a time. An exception fails the answer
-/// alone.
+/// answer after the thinking only (engine/sampling/thinking.h). Called from one thread at a time. An exception fails
+/// the answer alone.
 class TokenControl {
  public:
   virtual ~TokenControl() = default;

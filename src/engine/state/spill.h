@@ -7,7 +7,7 @@
 #include <span>
 #include <string>
 
-#include "engine/session_file.h"
+#include "engine/state/session_file.h"
 
 namespace minimax::engine {
 

@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "core/rng.h"
-#include "engine/sampler.h"
+#include "engine/sampling/sampler.h"
 
 namespace minimax::engine {
 namespace {

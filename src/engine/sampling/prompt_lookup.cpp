@@ -1,4 +1,4 @@
-#include "engine/prompt_lookup.h"
+#include "engine/sampling/prompt_lookup.h"
 
 #include <algorithm>
 

@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-#include "engine/state_cache.h"
+#include "engine/state/state_cache.h"
 #include "model/minimax_m1.h"
 
 namespace minimax::engine {

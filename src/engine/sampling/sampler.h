@@ -6,8 +6,8 @@
 #include <unordered_map>
 #include <vector>
 
-#include "engine/sampling_params.h"
-#include "engine/weight_ranking.h"
+#include "engine/sampling/sampling_params.h"
+#include "engine/sampling/weight_ranking.h"
 
 namespace minimax::engine {
 
@@ -35,7 +35,7 @@ Sampled score_token(std::span<const float> logits, int32_t id, int64_t top);
 struct SamplerScratch {
   std::vector<float> logits;         ///< [vocab], after penalties, bias and bans
   std::vector<float> weights;        ///< [vocab], proportional to the probabilities
-  std::vector<WeightCount> buckets;  ///< of the ranking (engine/weight_ranking.h)
+  std::vector<WeightCount> buckets;  ///< of the ranking (engine/sampling/weight_ranking.h)
 };
 
 /// The order of work, and why:

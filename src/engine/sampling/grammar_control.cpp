@@ -1,4 +1,4 @@
-#include "engine/grammar_control.h"
+#include "engine/sampling/grammar_control.h"
 
 #include "core/error.h"
 

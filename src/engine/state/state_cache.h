@@ -5,7 +5,7 @@
 #include <span>
 #include <vector>
 
-#include "engine/memory_budget.h"
+#include "engine/state/memory_budget.h"
 #include "model/config.h"
 #include "ops/batch.h"
 

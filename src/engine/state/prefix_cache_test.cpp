@@ -1,4 +1,4 @@
-#include "engine/prefix_cache.h"
+#include "engine/state/prefix_cache.h"
 
 #include "engine/test_engine.h"
 

@@ -1,4 +1,4 @@
-#include "engine/state_cache.h"
+#include "engine/state/state_cache.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

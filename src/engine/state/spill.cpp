@@ -1,4 +1,4 @@
-#include "engine/spill.h"
+#include "engine/state/spill.h"
 
 #include <unistd.h>
 

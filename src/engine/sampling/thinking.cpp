@@ -1,4 +1,4 @@
-#include "engine/thinking.h"
+#include "engine/sampling/thinking.h"
 
 #include <algorithm>
 
