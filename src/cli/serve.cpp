@@ -184,12 +184,17 @@ sigset_t hold_signals() {
   return set;
 }
 
-// The first signal: nothing new, and what runs has `grace` seconds; the second, or the end of them: the end.
+// For the last events to reach their clients.
+constexpr std::chrono::seconds kFarewell{2};
+
+// The first signal: nothing new, and what runs has `grace` seconds; the second, or the end of them: what still runs is
+// told so, and then the end.
 void serve_until_signal(server::App& app, const sigset_t& signals, double grace, Terminal& terminal) {
   std::atomic<bool> over{false};
   std::thread watcher([&] {
     using Clock = std::chrono::steady_clock;
     std::optional<Clock::time_point> end;
+    bool cut = false;
     while (!over) {
       const timespec tick{.tv_sec = 0, .tv_nsec = 50'000'000};
       const bool asked = sigtimedwait(&signals, nullptr, &tick) > 0;
@@ -198,9 +203,13 @@ void serve_until_signal(server::App& app, const sigset_t& signals, double grace,
         terminal.info("shutting down: finishing what runs; once more to stop at once");
         app.drain();
         end = Clock::now() + std::chrono::milliseconds(static_cast<int64_t>(grace * 1e3));
-      } else if (end && (asked || app.drained() || Clock::now() > *end)) {
-        app.stop();
-        return;
+      } else if (end && app.drained()) {
+        return app.stop();
+      } else if (end && (asked || Clock::now() > *end)) {
+        if (cut) return app.stop();
+        cut = true;
+        app.cut();
+        end = Clock::now() + kFarewell;
       }
     }
   });
@@ -261,6 +270,11 @@ int run_verb(const ServeOptions& options, Session& session) {
   restore_sessions(engine, options.session_folder, terminal);
   engine.start();
   terminal.clear_progress();
+  if (!is_loopback(options.host) && options.api_keys.empty() && options.api_key_file.empty())
+    terminal.warn(
+        fmt::format("{} can be reached from other machines, and no key is asked for: whoever gets there may "
+                    "use this server (--api-key, --api-key-file)",
+                    options.host));
   const bool wide = options.host.find(':') != std::string::npos;
   terminal.print_line(fmt::format("serving at {}://{}{}{}:{}", options.tls_key.empty() ? "http" : "https",
                                   wide ? "[" : "", options.host, wide ? "]" : "", app.port()));
@@ -268,8 +282,7 @@ int run_verb(const ServeOptions& options, Session& session) {
   notify_manager("READY=1");
   serve_until_signal(app, signals, options.shutdown_seconds, terminal);
   engine.stop();
-  // What was still running lost its client with the connections: a step ends it where it is, and its session keeps
-  // that.
+  // What was still running was cancelled: a step ends it where it is, and its session keeps that.
   for (int steps = 0; steps < kLastSteps && engine.step();) ++steps;
   save_sessions(engine, options.session_folder, terminal);
   return 0;

@@ -88,15 +88,16 @@ void App::add_routes() {
   };
 }
 
-const App::Route* App::find(const Request& request, bool& path_known) const {
-  path_known = false;
+const App::Route* App::find(const Request& request, std::string& methods) const {
+  methods.clear();
   const std::string_view method = request.method == "HEAD" ? "GET" : std::string_view(request.method);
   for (const Route& route : routes_) {
     const bool prefix =
         route.path.ends_with('/') && request.path.size() > route.path.size() && request.path.starts_with(route.path);
     if (!prefix && request.path != route.path) continue;
-    path_known = true;
     if (route.method == method) return &route;
+    methods += methods.empty() ? "OPTIONS, " : ", ";
+    methods += route.method == "GET" ? "GET, HEAD" : route.method;
   }
   return nullptr;
 }
@@ -104,8 +105,8 @@ const App::Route* App::find(const Request& request, bool& path_known) const {
 void App::handle(std::shared_ptr<Exchange> exchange) {
   const Request& request = exchange->request();
   exchange->add_header("x-request-id", new_id("req_"));
-  bool path_known = false;
-  const Route* route = find(request, path_known);
+  std::string methods;
+  const Route* route = find(request, methods);
   const ApiStyle style = route ? route->style : ApiStyle::kOpenAi;
   const bool web = !route && options_.web && find_web_file(request.path);
   if (const auto refused = gate_.check(*exchange, !web && (!route || route->needs_key)))
@@ -117,11 +118,15 @@ void App::handle(std::shared_ptr<Exchange> exchange) {
                                           {"access-control-allow-headers", allowed_headers(request)},
                                           {"access-control-max-age", "600"}}});
   if (web && respond_web(*exchange)) return;
-  if (!route)
-    return exchange->respond(error_response(path_known
-                                                ? ApiError(405, request.path + " does not take " + request.method)
-                                                : ApiError(404, "there is nothing at " + request.path, "", "not_found"),
-                                            style));
+  if (web) methods = "OPTIONS, GET, HEAD";
+  if (!route && methods.empty())
+    return exchange->respond(
+        error_response(ApiError(404, "there is nothing at " + request.path, "", "not_found"), style));
+  if (!route) {
+    Response wrong = error_response(ApiError(405, request.path + " does not take " + request.method), style);
+    wrong.headers.emplace_back("allow", methods);
+    return exchange->respond(wrong);
+  }
   if (!route->heavy) return call(*route, exchange);
   if (!work_->post([this, route, exchange] { call(*route, exchange); })) {
     ApiError busy(429, "too many requests are waiting to be read", "", "queue_full");
@@ -160,15 +165,17 @@ void App::call(const Route& route, const std::shared_ptr<Exchange>& exchange) {
 }
 
 void App::finished(const Request& request, const Outcome& outcome) {
-  bool path_known = false;
-  const Route* route = find(request, path_known);
+  std::string methods;
+  const Route* route = find(request, methods);
   counts_.add(route ? route->path : find_web_file(request.path) ? "web" : "other", outcome);
   if (!options_.access_log) return;
   io::json::object line{{"time", wall_seconds()},
                         {"peer", request.peer},
                         {"method", request.method},
                         {"path", valid_utf8(request.path)},
-                        {"status", outcome.client_gone && outcome.status == 0 ? 499 : outcome.status},
+                        {"status", outcome.status != 0 ? outcome.status
+                                   : outcome.cut       ? 503
+                                                       : 499},
                         {"ms", outcome.seconds * 1e3},
                         {"bytes_in", request.body.size()},
                         {"bytes_out", outcome.bytes_sent}};
@@ -176,8 +183,14 @@ void App::finished(const Request& request, const Outcome& outcome) {
   // A call with several prompts is several requests of the engine, and notes each key as often.
   std::map<std::string, int64_t> sums;
   for (const auto& [key, value] : outcome.notes) sums[key] += value;
+  if (sums.erase("shutdown") > 0 || outcome.cut) line["shutdown"] = true;
   for (const auto& [key, value] : sums) line[key] = value;
   options_.access_log(io::write_json(line, io::JsonStyle::kPython));
+}
+
+void App::cut() {
+  const ApiError error(503, "the server is shutting down: the answer was not finished", "", "shutdown");
+  for (const engine::RequestId request : service_.running->cut(error)) service_.model.engine->cancel(request);
 }
 
 void App::drain() {

@@ -38,6 +38,8 @@ class App {
   void run() { http_->run(); }
   /// Ready no longer; running requests go on. From any thread.
   void drain();
+  /// What still runs ends with an error that says so. After drain(); from any thread.
+  void cut();
   bool drained() const { return http_->drained(); }
   void stop() { http_->stop(); }
 
@@ -54,7 +56,8 @@ class App {
   void add_routes();
   void handle(std::shared_ptr<Exchange> exchange);
   void finished(const Request& request, const Outcome& outcome);
-  const Route* find(const Request& request, bool& path_known) const;
+  /// `methods`: those that the path takes, when the route is none of them; empty: there is no such path.
+  const Route* find(const Request& request, std::string& methods) const;
   void call(const Route& route, const std::shared_ptr<Exchange>& exchange);
   bool respond_web(Exchange& exchange) const;
 

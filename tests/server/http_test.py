@@ -40,7 +40,11 @@ class Requests(unittest.TestCase):
 
     def test_paths_and_methods(self):
         self.assertEqual(self.server.ask("GET", "/v1/nothing")[0], 404)
-        self.assertEqual(self.server.ask("GET", "/v1/chat/completions")[0], 405)
+        for method, path, allowed in (("GET", "/v1/chat/completions", "OPTIONS, POST"),
+                                      ("PUT", "/v1/responses/x", "OPTIONS, GET, HEAD, DELETE"),
+                                      ("POST", "/health", "OPTIONS, GET, HEAD"), ("DELETE", "/", "OPTIONS, GET, HEAD")):
+            status, _, headers = self.server.ask(method, path)
+            self.assertEqual((status, headers["allow"]), (405, allowed), path)
         self.assertEqual(self.server.ask("GET", "/../../etc/passwd")[0], 404)
         self.assertEqual(self.server.ask("GET", "/%2e%2e/etc/passwd")[0], 404)
         for path in (b"/\xff\xfe", b"/v1/models/%ff", b"/v1/models/\xc3"):
@@ -263,10 +267,24 @@ class Streams(unittest.TestCase):
         with serve(ENDLESS, "--shutdown-seconds", "0.5", endless=True) as server:
             connection, stream = self.start(server)
             begin = time.monotonic()
+            whole = server.connect()
+            whole.request("POST", "/v1/chat/completions", json.dumps({**LONG, "stream": False}))
+            server.expect_metric("minimax_requests_running", 2)
             self.assertEqual(server.end(), 0)
-            stream.close()
-            connection.close()
             self.assertLess(time.monotonic() - begin, PATIENCE / 2)
+            # Who could not be served to the end is told so, and the log does not say that they left.
+            events = stream.read().decode().strip().split("\n\n")
+            self.assertEqual(events[-1], "data: [DONE]")
+            self.assertEqual(json.loads(events[-2][6:])["error"]["code"], "shutdown")
+            answer = whole.getresponse()
+            self.assertEqual((answer.status, json.loads(answer.read())["error"]["code"]), (503, "shutdown"))
+            cut = [json.loads(line) for line in server.log if '"/v1/chat/completions"' in line]
+            self.assertEqual(sorted(line["status"] for line in cut), [200, 503])
+            for line in cut:
+                self.assertTrue(line["shutdown"])
+                self.assertNotIn("client_gone", line)
+            connection.close()
+            whole.close()
 
     def test_what_cannot_be_finished_is_kept_in_its_session(self):
         with tempfile.TemporaryDirectory() as folder, serve(
@@ -283,6 +301,7 @@ class Streams(unittest.TestCase):
             server.process.send_signal(signal.SIGINT)
             time.sleep(0.3)
             self.assertEqual(server.end(signal.SIGINT), 0)
+            self.assertIn(b'"code":"shutdown"', stream.read())
             stream.close()
             connection.close()
 
@@ -350,6 +369,12 @@ class Problems(unittest.TestCase):
             self.assertIn(b"/nonexistent", done.stderr)
             done = run("serve", folder, "--memory", "lots")
             self.assertEqual(done.returncode, 2)
+
+    def test_open_to_others_without_a_key_is_said(self):
+        for flags, said in ((("--host", "0.0.0.0"), True), (("--host", "0.0.0.0", "--api-key", "k"), False), ((), False)):
+            with serve(HELLO, *flags) as server:
+                server.end()
+                self.assertEqual(any("no key is asked for" in line for line in server.log), said, flags)
 
 
 if __name__ == "__main__":

@@ -46,6 +46,15 @@ engine::RequestId Job::start(Over over) {
   return id;
 }
 
+void Job::abort(const ApiError& error) {
+  const std::lock_guard lock(mutex_);
+  if (aborted_ || done_) return;
+  aborted_ = true;
+  begin();
+  exchange_->note("shutdown", 1);
+  writer_->failed(error);
+}
+
 // Under the mutex.
 void Job::begin() {
   if (begun_) return;
@@ -56,7 +65,7 @@ void Job::begin() {
 void Job::on_prompt(int64_t, int64_t) {
   const std::lock_guard lock(mutex_);
   const auto now = std::chrono::steady_clock::now();
-  if (now - last_word_ < kSilence) return;
+  if (aborted_ || now - last_word_ < kSilence) return;
   begin();
   writer_->keep_alive();
   last_word_ = now;
@@ -64,12 +73,14 @@ void Job::on_prompt(int64_t, int64_t) {
 
 void Job::on_prompt_logprobs(const std::vector<engine::PromptToken>& tokens) {
   const std::lock_guard lock(mutex_);
+  if (aborted_) return;
   begin();
   writer_->prompt(0, tokens);
 }
 
 engine::FinishReason Job::on_token(const engine::Token& token) {
   const std::lock_guard lock(mutex_);
+  if (aborted_) return engine::FinishReason::kCancelled;
   begin();
   const std::vector<int32_t>& stops = spec_.request.stop_ids;
   if (std::find(stops.begin(), stops.end(), token.sampled.id) != stops.end()) return engine::FinishReason::kNone;
@@ -86,6 +97,7 @@ engine::FinishReason Job::on_token(const engine::Token& token) {
 
 void Job::on_finish(const engine::AnswerEnd& end) {
   const std::lock_guard lock(mutex_);
+  if (aborted_) return;
   begin();
   if (end.reason == engine::FinishReason::kError && !failure_) failure_ = failure_of(end);
   if (failure_) return;
@@ -105,6 +117,8 @@ void Job::on_done(const engine::Usage& usage) {
   if (over_) over_(usage);  // before the client can know
   {
     const std::lock_guard lock(mutex_);
+    done_ = true;
+    if (aborted_) return;
     begin();
     exchange_->note("prompt_tokens", usage.prompt_tokens);
     exchange_->note("cached_tokens", usage.cached_tokens);

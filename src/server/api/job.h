@@ -28,6 +28,9 @@ class Job : public engine::Listener, public std::enable_shared_from_this<Job> {
   /// once when the engine is done with it.
   engine::RequestId start(Over over = {});
 
+  /// Ends the answer with an error now. What the engine still says of it is not heard.
+  void abort(const ApiError& error);
+
   void on_prompt(int64_t done, int64_t total) override;
   void on_prompt_logprobs(const std::vector<engine::PromptToken>& tokens) override;
   engine::FinishReason on_token(const engine::Token& token) override;
@@ -44,7 +47,7 @@ class Job : public engine::Listener, public std::enable_shared_from_this<Job> {
 
   std::mutex mutex_;  // begin() comes from the thread that submits, the rest from the engine's
   std::unique_ptr<AnswerWriter> writer_;
-  bool begun_ = false;
+  bool begun_ = false, aborted_ = false, done_ = false;
   std::vector<AnswerText> answers_;
   std::optional<ApiError> failure_;
   std::chrono::steady_clock::time_point last_word_;

@@ -1,7 +1,5 @@
 #include "server/api/service.h"
 
-#include <optional>
-
 #include "io/json.h"
 #include "server/api/writer_group.h"
 
@@ -13,21 +11,41 @@ constexpr int64_t kMaxValues = 4'000'000;
 
 }  // namespace
 
-void RunningRequests::add(const std::string& id, engine::RequestId request) {
-  const std::lock_guard lock(mutex_);
-  requests_.emplace(id, request);
+void RunningRequests::add(const std::string& id, engine::RequestId request, const std::shared_ptr<Job>& job) {
+  std::optional<ApiError> cut;
+  {
+    const std::lock_guard lock(mutex_);
+    requests_.emplace(id, Running{request, job});
+    cut = cut_;
+  }
+  if (cut) job->abort(*cut);
+}
+
+std::vector<engine::RequestId> RunningRequests::cut(const ApiError& error) {
+  std::vector<engine::RequestId> requests;
+  std::vector<std::shared_ptr<Job>> jobs;
+  {
+    const std::lock_guard lock(mutex_);
+    cut_ = error;
+    for (const auto& [id, running] : requests_) {
+      requests.push_back(running.request);
+      if (auto job = running.job.lock()) jobs.push_back(std::move(job));
+    }
+  }
+  for (const auto& job : jobs) job->abort(error);
+  return requests;
 }
 
 void RunningRequests::remove(const std::string& id, engine::RequestId request) {
   const std::lock_guard lock(mutex_);
   for (auto [at, end] = requests_.equal_range(id); at != end; ++at)
-    if (at->second == request) return (void)requests_.erase(at);
+    if (at->second.request == request) return (void)requests_.erase(at);
 }
 
 std::vector<engine::RequestId> RunningRequests::find(const std::string& id) const {
   const std::lock_guard lock(mutex_);
   std::vector<engine::RequestId> found;
-  for (auto [at, end] = requests_.equal_range(id); at != end; ++at) found.push_back(at->second);
+  for (auto [at, end] = requests_.equal_range(id); at != end; ++at) found.push_back(at->second.request);
   return found;
 }
 
@@ -51,10 +69,10 @@ class Entry {
  public:
   Entry(std::shared_ptr<RunningRequests> table, std::string id) : table_(std::move(table)), id_(std::move(id)) {}
 
-  void started(engine::RequestId request) {
+  void started(engine::RequestId request, const std::shared_ptr<Job>& job) {
     const std::lock_guard lock(mutex_);
     request_ = request;
-    if (!over_) table_->add(id_, request);
+    if (!over_) table_->add(id_, request, job);
   }
   void over() {
     const std::lock_guard lock(mutex_);
@@ -75,7 +93,7 @@ engine::RequestId submit(Service& service, AnswerSpec spec, std::unique_ptr<Answ
   const auto job = std::make_shared<Job>(service.model, std::move(spec), std::move(writer), exchange);
   const auto entry = std::make_shared<Entry>(service.running, id);
   const engine::RequestId request = job->start([entry](const engine::Usage&) { entry->over(); });
-  entry->started(request);
+  entry->started(request, job);
   return request;
 }
 

@@ -7,6 +7,7 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -22,13 +23,21 @@ namespace minimax::server {
 /// Requests in the engine by the id that their client knows.
 class RunningRequests {
  public:
-  void add(const std::string& id, engine::RequestId request);
+  void add(const std::string& id, engine::RequestId request, const std::shared_ptr<Job>& job);
   void remove(const std::string& id, engine::RequestId request);
   std::vector<engine::RequestId> find(const std::string& id) const;
+  /// All of them, and those that are added later, end with this error, at once and whatever the engine does. Returns
+  /// those that were there.
+  std::vector<engine::RequestId> cut(const ApiError& error);
 
  private:
+  struct Running {
+    engine::RequestId request;
+    std::weak_ptr<Job> job;
+  };
   mutable std::mutex mutex_;
-  std::multimap<std::string, engine::RequestId> requests_;
+  std::multimap<std::string, Running> requests_;
+  std::optional<ApiError> cut_;
 };
 
 struct Service {

@@ -116,6 +116,27 @@ fs::path session_file(const Service& service, std::string_view name) {
   return service.session_folder / (std::string(name) + std::string(kExtension));
 }
 
+namespace {
+
+// What the engine says of a session's file, without the place where the server keeps it.
+template <typename Work>
+engine::SessionInfo with_file(const Service& service, const std::string& name, const Work& work) {
+  const fs::path file = session_file(service, name);
+  try {
+    return work(file);
+  } catch (const Error& error) {
+    if (error.kind() == ErrorKind::kNotFound && !fs::exists(file))
+      throw ApiError(404, "there is no session \"" + name + "\" here, in memory or in a file", "session");
+    std::string text = error.what();
+    const std::string place = file.string();
+    for (size_t at = text.find(place); at != std::string::npos; at = text.find(place))
+      text.replace(at, place.size(), "session \"" + name + "\"");
+    throw Error(error.kind(), text);
+  }
+}
+
+}  // namespace
+
 void list_sessions(Service& service, const std::shared_ptr<Exchange>& exchange) {
   std::map<std::string, json::object> found;
   for (const engine::SessionInfo& info : service.model.engine->sessions())
@@ -141,9 +162,14 @@ void change_session(Service& service, const std::shared_ptr<Exchange>& exchange)
   const std::string name = session_name(exchange->request(), action);
   engine::Engine& engine = *service.model.engine;
   if (action == "save")
-    respond_json(*exchange, session_object(engine.save_session(name, session_file(service, name)), true, true));
+    respond_json(
+        *exchange,
+        session_object(with_file(service, name, [&](const fs::path& file) { return engine.save_session(name, file); }),
+                       true, true));
   else if (action == "restore")
-    respond_json(*exchange, session_object(engine.load_session(session_file(service, name)), true, true));
+    respond_json(*exchange, session_object(with_file(service, name,
+                                                     [&](const fs::path& file) { return engine.load_session(file); }),
+                                           true, true));
   else
     throw ApiError(404, "there is nothing at " + exchange->request().path + ", expected /save or /restore at its end");
 }

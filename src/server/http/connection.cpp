@@ -280,7 +280,8 @@ void Connection::end_reply(bool client_gone) {
   std::function<void()> on_gone;
   {
     const std::lock_guard lock(reply->mutex);
-    outcome.client_gone = client_gone;
+    outcome.client_gone = client_gone && !core_->stopping;
+    outcome.cut = client_gone && core_->stopping;
     outcome.status = reply->status;
     outcome.bytes_sent = reply->bytes_sent;
     outcome.seconds = std::chrono::duration<double>(Clock::now() - reply->begin).count();

@@ -30,6 +30,7 @@ struct ServerCore {
   boost::asio::io_context io{1};  // one thread runs it
   std::unordered_set<std::shared_ptr<Connection>> connections;
   bool draining = false;
+  bool stopping = false;  // connections are closed by the server, not by clients
 
   mutable std::mutex mutex;  // guards stats and under_way
   HttpStats stats;

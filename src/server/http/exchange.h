@@ -22,6 +22,7 @@ struct Outcome {
   int64_t bytes_sent = 0;    ///< of head and body, as the kernel took them
   double seconds = 0;        ///< from the last byte of the request
   bool client_gone = false;  ///< it left, or read too slowly, before the end of the answer
+  bool cut = false;          ///< the server was stopped before the end of the answer
   std::vector<std::pair<std::string, int64_t>> notes = {};  ///< of Exchange::note
 };
 

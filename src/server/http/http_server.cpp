@@ -186,6 +186,7 @@ bool HttpServer::drained() const {
 
 void HttpServer::stop() {
   asio::post(state_->core->io, [this] {
+    state_->core->stopping = true;
     error_code ignored;
     for (tcp::acceptor& acceptor : state_->acceptors) acceptor.close(ignored);
     state_->sweep->cancel();
