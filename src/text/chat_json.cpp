@@ -15,13 +15,15 @@ Role role_of(const JsonField& role) {
   if (name == "system" || name == "developer") return Role::kSystem;
   if (name == "user") return Role::kUser;
   if (name == "assistant") return Role::kAssistant;
-  if (name == "tool") return Role::kTool;
-  role.fail("system, developer, user, assistant or tool");
+  if (name == "tool" || name == "function") return Role::kTool;
+  role.fail("system, developer, user, assistant, tool or function");
 }
 
 // A tool's result may leave the type out: {"name": ..., "text": ...}.
 ContentPart part_of(const JsonField& part, Role role) {
   const JsonField type = part["type"];
+  if (role == Role::kAssistant && type.present() && type.string() == "refusal")
+    return {.text = std::string(part["refusal"].string())};
   const bool untyped = role == Role::kTool && !type.present();
   if (!untyped && type.string() != "text") type.fail("\"text\", the only type of content this model reads");
   return {.type = untyped ? "" : "text",
@@ -51,6 +53,8 @@ std::string arguments_of(const JsonField& arguments) {
 }
 
 ToolCall tool_call_of(const JsonField& call) {
+  if (call["type"].string_or("function") != "function")
+    call["type"].fail("\"function\", the only type of call known here");
   const JsonField function = call["function"].has_value() ? call["function"] : call;
   ToolCall out{.id = std::string(call["id"].string_or("")),
                .name = std::string(function["name"].string()),
@@ -65,17 +69,28 @@ std::optional<std::string> reasoning_of(const JsonField& message) {
   return std::nullopt;
 }
 
+void add_assistant(const JsonField& field, Message& message) {
+  message.reasoning = reasoning_of(field);
+  const JsonField calls = field["tool_calls"];
+  for (int64_t index = 0; calls.has_value() && index < calls.size(); ++index)
+    message.tool_calls.push_back(tool_call_of(calls[index]));
+  if (field["function_call"].has_value()) message.tool_calls.push_back(tool_call_of(field["function_call"]));
+  if (field["audio"].has_value()) field["audio"].fail("nothing: this model only reads text");
+  const std::string_view refusal = field["refusal"].string_or("");
+  if (!field["content"].has_value() && !refusal.empty()) message.content = {{.text = std::string(refusal)}};
+}
+
 Message message_of(const JsonField& field) {
   Message message{.role = role_of(field["role"]), .name = std::string(field["name"].string_or(""))};
-  if (message.role == Role::kAssistant) {
-    message.reasoning = reasoning_of(field);
-    const JsonField calls = field["tool_calls"];
-    for (int64_t index = 0; calls.has_value() && index < calls.size(); ++index)
-      message.tool_calls.push_back(tool_call_of(calls[index]));
-  }
+  if (message.role == Role::kAssistant) add_assistant(field, message);
   if (message.role == Role::kTool) message.tool_call_id = field["tool_call_id"].string_or("");
-  const bool may_lack_content = message.reasoning || !message.tool_calls.empty();
-  if (field["content"].has_value() || !may_lack_content) message.content = content_of(field["content"], message.role);
+  const bool function = field["role"].string() == "function";
+  if (function && message.name.empty()) field["name"].fail("the name of a function");
+  const JsonField content = field["content"];
+  if (content.has_value() || (message.role != Role::kAssistant && !function))
+    message.content = content_of(content, message.role);
+  else if (function)
+    message.content = {{}};  // a function that gave nothing
   return message;
 }
 

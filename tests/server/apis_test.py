@@ -76,9 +76,12 @@ class Completions(unittest.TestCase):
                             ({"prompt": "a", "logprobs": 50}, "logprobs")):
             status, error = self.server.refused("/v1/completions", body)
             self.assertEqual((status, error["param"]), (400, param), body)
-        status, error = self.server.refused("/v1/completions", {"prompt": [100000]})
-        self.assertEqual(status, 400)
-        self.assertIn("100000", error["message"])
+        for body, param in (({"prompt": [5, 100000]}, "prompt[1]"), ({"prompt": [[5], [100000]]}, "prompt[1][0]"),
+                            ({"prompt": [[]]}, "prompt[0]"), ({"prompt": "a", "n": 3, "best_of": 2}, "best_of"),
+                            ({"prompt": "a", "stream_options": {"include_obfuscation": 1}}, "stream_options.include_obfuscation"),
+                            ({"prompt": "a", "user": 1}, "user")):
+            status, error = self.server.refused("/v1/completions", body)
+            self.assertEqual((status, error["param"]), (400, param), body)
 
     def test_special_tokens_in_text_are_text(self):
         text = "<end_of_sentence>"
@@ -268,6 +271,14 @@ class State(unittest.TestCase):
             self.assertEqual(os.listdir(folder), [])
             for path in ("/v1/sessions/..%2Fx/save", "/v1/sessions/.hidden/save"):
                 self.assertEqual(server.ask("POST", path, "")[0], 400)
+            with open(os.path.join(folder, "rubbish.session"), "wb") as file:
+                file.write(b"no session at all")
+            for path, code in (("/v1/sessions/nobody/restore", 404), ("/v1/sessions/nobody/save", 404),
+                               ("/v1/sessions/rubbish/restore", 400)):
+                status, answer, _ = server.ask("POST", path, "")
+                self.assertEqual(status, code)
+                self.assertNotIn(folder, answer["error"]["message"])
+                self.assertIn(path.split("/")[3], answer["error"]["message"])
             self.assertEqual(server.end(), 0)
 
     def test_a_template_of_ones_own(self):

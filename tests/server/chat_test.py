@@ -141,6 +141,18 @@ class Chat(unittest.TestCase):
             answer = self.server.chat(max_tokens=30, **more)
             self.assertNotIn("reasoning", answer["choices"][0]["message"], more)
             self.assertEqual(answer["usage"]["completion_tokens_details"]["reasoning_tokens"], 0, more)
+            # The empty block is the prompt's: of a small max_tokens all are the answer's.
+            answer = self.server.chat(max_tokens=2, logit_bias={"300": -100}, **more)
+            self.assertTrue(answer["choices"][0]["message"]["content"], more)
+            self.assertEqual(answer["usage"]["completion_tokens"], 2, more)
+
+    def test_no_block_in_the_middle_of_an_answer(self):
+        body = {"messages": [{"role": "user", "content": "hi"}, {"role": "assistant", "content": "Hi,"}],
+                "continue_final_message": True, "add_generation_prompt": False, "max_tokens": 3}
+        usual = self.server.post("/v1/chat/completions", body)
+        without = self.server.post("/v1/chat/completions", {**body, "max_thinking_tokens": 0})
+        self.assertEqual(usual["usage"]["prompt_tokens"], without["usage"]["prompt_tokens"])
+        self.assertEqual(usual["choices"][0]["message"], without["choices"][0]["message"])
 
     def test_a_budget_is_kept_exactly(self):
         answer = self.server.chat(max_thinking_tokens=2, max_tokens=30)
@@ -187,6 +199,55 @@ class Chat(unittest.TestCase):
             self.assertEqual((status, error["param"], error["type"]), (400, param, "invalid_request_error"), body)
             self.assertIn("expected", error["message"])
 
+    def test_ids_outside_the_vocabulary_are_named(self):
+        user = [{"role": "user", "content": "hi"}]
+        for more, param in (({"logit_bias": {"512": 1}}, "logit_bias.512"), ({"logit_bias": {"5": 1, "05": 1}}, "logit_bias.05"),
+                            ({"stop_token_ids": [3, 512]}, "stop_token_ids[1]"), ({"stop_token_ids": [-1]}, "stop_token_ids[0]"),
+                            ({"n": 2, "best_of": 1}, "best_of")):
+            status, error = self.server.refused("/v1/chat/completions", {"messages": user, **more})
+            self.assertEqual((status, error["param"]), (400, param), more)
+            self.assertIn("expected", error["message"])
+
+    def test_messages_as_the_sdk_types_them(self):
+        user = {"role": "user", "content": "hi"}
+        call = {"name": "f", "arguments": '{"a": 1}'}
+        for messages, parts in (
+                ([user, {"role": "assistant", "content": None}, user], []),
+                ([user, {"role": "assistant"}, user], []),
+                ([user, {"role": "assistant", "content": None, "refusal": "I may not."}, user], ["I may not."]),
+                ([user, {"role": "assistant", "content": [{"type": "refusal", "refusal": "Not that."},
+                                                          {"type": "text", "text": "But this."}]}, user],
+                 ["Not that.", "But this."]),
+                ([user, {"role": "assistant", "content": None, "function_call": call},
+                  {"role": "function", "name": "f", "content": "done"}], ['"f"', '{"a": 1}', "done"]),
+                ([user, {"role": "assistant", "function_call": call, "audio": None},
+                  {"role": "function", "name": "f", "content": None}], ['"f"'])):
+            prompt = self.server.post("/apply-template", {"messages": messages})["prompt"]
+            for part in parts:
+                self.assertIn(part, prompt)
+            self.server.post("/v1/chat/completions", {"messages": messages, "max_tokens": 1})
+        for message, param in (({"role": "function", "content": "x"}, "name"),
+                               ({"role": "user", "content": None}, "content"),
+                               ({"role": "user", "content": [{"type": "refusal", "refusal": "x"}]}, "content[0].type"),
+                               ({"role": "assistant", "content": 1}, "content"), ({"role": "assistant", "refusal": 1}, "refusal"),
+                               ({"role": "assistant", "content": [{"type": "refusal"}]}, "content[0].refusal"),
+                               ({"role": "assistant", "audio": {"id": "a"}}, "audio"),
+                               ({"role": "assistant", "function_call": {"name": "f", "arguments": 1}}, "function_call.arguments"),
+                               ({"role": "assistant", "tool_calls": [{"id": "c", "type": "custom", "custom": {}}]},
+                                "tool_calls[0].type")):
+            status, error = self.server.refused("/v1/chat/completions", {"messages": [user, message]})
+            self.assertEqual((status, error["param"]), (400, "messages[1]." + param), message)
+
+    def test_events_are_filled_up(self):
+        body = {"messages": [{"role": "user", "content": "hi"}], "stream": True}
+        events, _ = self.server.events("/v1/chat/completions", {**body, "stream_options": {"include_obfuscation": True}})
+        sizes = {len(f"data: {json.dumps(chunk, separators=(',', ':'))}") % 64 for _, chunk in events}
+        self.assertTrue(all(chunk["obfuscation"] for _, chunk in events))
+        self.assertEqual(len(sizes), 1, sizes)
+        self.assertEqual(joined(events, "content"), "Hello there! Bye")
+        events, _ = self.server.events("/v1/chat/completions", body)
+        self.assertFalse(any("obfuscation" in chunk for _, chunk in events))
+
     def test_bodies_that_are_no_requests(self):
         for body in ("", "{", "[]", "null", '{"messages": [}', "\xff\xfe", "[" * 100000, '{"a": 1e999}'):
             status, error = self.server.refused("/v1/chat/completions", body)
@@ -223,8 +284,6 @@ class Tools(unittest.TestCase):
             self.assertEqual(choice["finish_reason"], "tool_calls")
             self.assertEqual(choice["message"]["content"], "Looking.")
             self.assertRegex(self.check(choice["message"])["id"], "^call_")
-        choice = self.server.chat(functions=[WEATHER])["choices"][0]
-        self.check(choice["message"])
 
     def test_ids_differ_between_answers_of_one_seed(self):
         ids = {self.server.chat(tools=[WEATHER], seed=1)["choices"][0]["message"]["tool_calls"][0]["id"] for _ in "ab"}
@@ -266,6 +325,34 @@ class Tools(unittest.TestCase):
                 else:
                     self.assertIn(arguments["day"], ("Mon", "Tue"))
 
+    def test_functions_as_before_there_were_tools(self):
+        functions = [WEATHER, {"name": "other", "parameters": {"type": "object", "properties": {}, "additionalProperties": False}}]
+        for choice, name in (("auto", "get_weather"), ({"name": "get_weather"}, "get_weather"), ({"name": "other"}, "other")):
+            answer = self.server.chat(functions=functions, function_call=choice, max_tokens=400)["choices"][0]
+            self.assertEqual(answer["finish_reason"], "function_call", choice)
+            self.assertEqual(answer["message"]["function_call"]["name"], name)
+            self.assertIsInstance(json.loads(answer["message"]["function_call"]["arguments"]), dict)
+            self.assertNotIn("tool_calls", answer["message"])
+            events, _ = self.server.events("/v1/chat/completions", {
+                "messages": [{"role": "user", "content": "hi"}], "functions": functions, "function_call": choice,
+                "stream": True, "max_tokens": 400})
+            parts = [chunk["choices"][0]["delta"]["function_call"] for _, chunk in events
+                     if "function_call" in chunk["choices"][0]["delta"]]
+            self.assertEqual("".join(part.get("name", "") for part in parts), name)
+            self.assertIsInstance(json.loads("".join(part.get("arguments", "") for part in parts)), dict)
+            self.assertEqual(events[-1][1]["choices"][0]["finish_reason"], "function_call")
+        none = self.server.chat(functions=functions, function_call="none")["choices"][0]
+        self.assertIn("<tool_calls>", none["message"]["content"])
+        user = [{"role": "user", "content": "hi"}]
+        for more, param in (({"functions": functions, "function_call": {"name": "nobody"}}, "function_call.name"),
+                            ({"functions": functions, "function_call": {}}, "function_call.name"),
+                            ({"functions": functions, "function_call": "always"}, "function_call"),
+                            ({"functions": functions, "function_call": 5}, "function_call"),
+                            ({"function_call": {"name": "f"}}, "function_call.name"),
+                            ({"functions": functions, "tools": [WEATHER]}, "tools")):
+            status, error = self.server.refused("/v1/chat/completions", {"messages": user, **more})
+            self.assertEqual((status, error["param"]), (400, param), more)
+
     def test_results_in_both_spellings(self):
         call = {"id": "call_1", "type": "function", "function": {"name": "get_weather", "arguments": '{"city": "Rome"}'}}
         for result in ({"role": "tool", "tool_call_id": "call_1", "content": "sunny"},
@@ -285,6 +372,7 @@ class Tools(unittest.TestCase):
         self.assertEqual(status, 400)
         self.assertIn("not", error["message"])
         self.assertIn("get_weather", error["message"])
+        self.assertEqual(error["param"], "tools")
 
 
 class Formats(unittest.TestCase):
@@ -295,7 +383,7 @@ class Formats(unittest.TestCase):
     def test_every_format_is_kept(self):
         formats = [{"response_format": {"type": "json_schema", "json_schema": {"name": "x", "schema": self.SCHEMA}}},
                    {"guided_json": self.SCHEMA}, {"guided_json": json.dumps(self.SCHEMA)},
-                   {"structured_outputs": {"json": self.SCHEMA}}]
+                   {"structured_outputs": {"json": self.SCHEMA}}, {"json_schema": self.SCHEMA}]
         with serve(HELLO, temperature="1.5") as server:
             for seed, more in enumerate(formats):
                 message = server.chat(seed=seed, max_tokens=300, **more)["choices"][0]["message"]
@@ -314,6 +402,17 @@ class Formats(unittest.TestCase):
             status, error = server.refused("/v1/chat/completions", {
                 "messages": [{"role": "user", "content": "hi"}], "guided_regex": "a", "guided_choice": ["a"]})
             self.assertEqual((status, error["param"]), (400, "guided_choice"))
+            content = server.chat(regex="[ab]{2}")["choices"][0]["message"]["content"]
+            self.assertRegex(content, "^[ab]{2}$")
+            for more, param in (({"guided_grammar": "root ::= x"}, "guided_grammar"), ({"grammar": "root ::= x"}, "grammar"),
+                                ({"structured_outputs": {"grammar": "x"}}, "structured_outputs.grammar"),
+                                ({"structured_outputs": {"structural_tag": "x"}}, "structured_outputs.structural_tag"),
+                                ({"response_format": {"type": "json_schema", "json_schema": {"name": 5}}},
+                                 "response_format.json_schema.name"),
+                                ({"response_format": {"type": "grammar", "grammar": "x"}}, "response_format.type")):
+                status, error = server.refused("/v1/chat/completions", {
+                    "messages": [{"role": "user", "content": "hi"}], **more})
+                self.assertEqual((status, error["param"]), (400, param), more)
             # With tools too the answer is one or the other.
             choice = server.chat(tools=[WEATHER], response_format={"type": "json_object"}, max_tokens=300,
                                  seed=1)["choices"][0]

@@ -138,9 +138,7 @@ MessagesCall read_messages(const JsonField& root, const ServedModel& model) {
   call.spec.parallel_tool_calls = conversation.tool_choice.parallel;
   request.constraint = whole_constraint(nullptr, conversation, *model.constraints);
 
-  RenderedPrompt prompt = render(conversation, model);
-  request.prompt = std::move(prompt.ids);
-  request.prompt_opens_thinking = text.parser.starts_in_reasoning = prompt.opens_thinking;
+  set_prompt(call.spec, conversation, render(conversation, model), model);
   return call;
 }
 

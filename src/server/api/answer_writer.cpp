@@ -17,7 +17,15 @@ void SseStream::send(std::string_view data, std::string_view event) {
   std::string piece;
   piece.reserve(data.size() + event.size() + 20);
   if (!event.empty()) piece.append("event: ").append(event).append("\n");
-  piece.append("data: ").append(data).append("\n\n");
+  piece.append("data: ").append(data);
+  constexpr size_t kBlock = 64, kEnd = 4;  // "} and two line ends
+  if (obfuscate_ && piece.ends_with('}')) {
+    piece.pop_back();
+    piece += R"(,"obfuscation":")";
+    piece.append(kBlock - (piece.size() + kEnd) % kBlock, 'x');
+    piece += "\"}";
+  }
+  piece += "\n\n";
   exchange_->send(piece);
 }
 

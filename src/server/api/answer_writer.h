@@ -41,7 +41,9 @@ class AnswerWriter {
 /// Server-sent events over an exchange.
 class SseStream {
  public:
-  explicit SseStream(std::shared_ptr<Exchange> exchange) : exchange_(std::move(exchange)) {}
+  /// `obfuscate`: JSON objects get a member "obfuscation", which fills the event up to a multiple of 64 bytes.
+  explicit SseStream(std::shared_ptr<Exchange> exchange, bool obfuscate = false)
+      : exchange_(std::move(exchange)), obfuscate_(obfuscate) {}
 
   void begin();
   /// "data: {...}", with "event: name" before it when `event` is not empty.
@@ -51,6 +53,7 @@ class SseStream {
 
  private:
   std::shared_ptr<Exchange> exchange_;
+  bool obfuscate_;
 };
 
 /// "chatcmpl-" and 24 random letters and digits.

@@ -41,6 +41,10 @@ Control of_choice(const JsonField& field, Constraints& constraints) {
   return at_field(field, [&] { return constraints.compiler().choice(choices); });
 }
 
+Control any_object(Constraints& constraints) {
+  return std::make_shared<engine::GrammarControl>(constraints.compiler().json_object());
+}
+
 std::string regex_quote(std::string_view text) {
   std::string out;
   for (const char c : text) {
@@ -142,12 +146,15 @@ std::shared_ptr<const Grammar> arguments_grammar(const text::ToolDefinition& too
     return constraints.compiler().json_object();
   io::json::object schema = parameters->get_object();
   if (!schema.contains("type")) schema["type"] = "object";
-  MM_CHECK(schema["type"] == "object", "tools: \"", tool.name, "\": the type of its parameters is ",
-           io::write_json(schema["type"]), ", expected \"object\"");
+  if (schema["type"] != "object")
+    throw io::FieldError(cat("tools: \"", tool.name, "\": the type of its parameters is ",
+                             io::write_json(schema["type"]), ", expected \"object\""),
+                         "tools");
   try {
     return constraints.compiler().json_schema(io::write_json(schema));
   } catch (const Error& error) {
-    throw Error(error.kind(), cat("tools: \"", tool.name, "\": parameters: ", error.what()));
+    if (error.kind() != ErrorKind::kInvalidArgument) throw;
+    throw io::FieldError(cat("tools: \"", tool.name, "\": parameters: ", error.what()), "tools");
   }
 }
 
@@ -167,16 +174,28 @@ Control read_format(const JsonField& format, Constraints& constraints) {
   if (type == "text") return nullptr;
   if (type == "json_schema") {
     const JsonField inner = format["json_schema"].has_value() ? format["json_schema"] : format;
-    return of_schema(inner["schema"], constraints);
+    (void)inner["name"].string_or("");
+    (void)inner["description"].string_or("");
+    (void)inner["strict"].boolean_or(false);
+    return inner["schema"].has_value() ? of_schema(inner["schema"], constraints) : any_object(constraints);
   }
-  if (type == "json_object") {
-    if (format["schema"].has_value()) return of_schema(format["schema"], constraints);
-    return std::make_shared<engine::GrammarControl>(constraints.compiler().json_object());
-  }
+  if (type == "json_object")
+    return format["schema"].has_value() ? of_schema(format["schema"], constraints) : any_object(constraints);
   format["type"].fail("text, json_object or json_schema");
 }
 
+// Grammars in languages that are not compiled here, under the names other servers have for them.
+void refuse_grammars(const JsonField& root) {
+  const auto refuse = [](const JsonField& field) {
+    if (field.has_value()) field.fail("nothing: grammars are given as a JSON schema, a regular expression or choices");
+  };
+  for (const std::string_view key : {"guided_grammar", "grammar", "ebnf", "structural_tag"}) refuse(root[key]);
+  if (const JsonField outputs = root["structured_outputs"]; outputs.has_value())
+    for (const std::string_view key : {"grammar", "structural_tag"}) refuse(outputs[key]);
+}
+
 Control read_constraint(const JsonField& root, Constraints& constraints) {
+  refuse_grammars(root);
   Control found = read_format(root["response_format"], constraints);
   std::string where = "response_format";
   const auto take = [&](const JsonField& field, auto compile) {
@@ -185,6 +204,8 @@ Control read_constraint(const JsonField& root, Constraints& constraints) {
     found = compile(field, constraints);
     where = field.path();
   };
+  take(root["json_schema"], of_schema);  // llama.cpp's and SGLang's
+  take(root["regex"], of_regex);
   take(root["guided_json"], of_schema);
   take(root["guided_regex"], of_regex);
   take(root["guided_choice"], of_choice);
@@ -193,6 +214,8 @@ Control read_constraint(const JsonField& root, Constraints& constraints) {
     take(outputs["json"], of_schema);
     take(outputs["regex"], of_regex);
     take(outputs["choice"], of_choice);
+    if (outputs["json_object"].boolean_or(false))
+      take(outputs["json_object"], [](const JsonField&, Constraints& all) { return any_object(all); });
   }
   return found;
 }

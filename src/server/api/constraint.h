@@ -29,9 +29,10 @@ class Constraints {
   std::unique_ptr<text::GrammarCompiler> compiler_;
 };
 
-/// From response_format {"type": text, json_object or json_schema}, and vLLM's guided_json, guided_regex, guided_choice
-/// and structured_outputs {json, regex, choice}. Null when none is given. Throws FieldError for a wrong type, for more
-/// than one, and for a schema or pattern that is not supported, by name.
+/// From response_format {"type": text, json_object or json_schema}, vLLM's guided_json, guided_regex, guided_choice
+/// and structured_outputs {json, regex, choice, json_object}, and json_schema and regex beside the messages (llama.cpp,
+/// SGLang). Null when none is given. Throws FieldError for a wrong type, for more than one, for a schema or pattern
+/// that is not supported, by name, and for grammars in other languages.
 std::shared_ptr<const engine::TokenControl> read_constraint(const io::JsonField& root, Constraints& constraints);
 /// `format`: {"type": ...} as in response_format.json_schema or in /v1/responses, where name and schema stand beside
 /// the type. Null for text.

@@ -10,13 +10,6 @@ namespace {
 
 using io::JsonField;
 
-void allow(ToolChoice& choice, const JsonField& name, const std::vector<text::ToolDefinition>& tools) {
-  const std::string wanted(name.string());
-  if (std::none_of(tools.begin(), tools.end(), [&](const auto& tool) { return tool.name == wanted; }))
-    name.fail("the name of one of the tools");
-  choice.allowed.push_back(wanted);
-}
-
 // {"type": "function", "function": {"name": ...}}, {"type": "function", "name": ...}
 JsonField name_of(const JsonField& tool) {
   return tool["function"].has_value() ? tool["function"]["name"] : tool["name"];
@@ -58,6 +51,13 @@ bool ends_in_thinking(const text::ChatPrompt& prompt) {
 
 }  // namespace
 
+std::string checked_tool_name(const JsonField& name, const std::vector<text::ToolDefinition>& tools) {
+  std::string wanted(name.string());
+  if (std::none_of(tools.begin(), tools.end(), [&](const auto& tool) { return tool.name == wanted; }))
+    name.fail("the name of one of the tools");
+  return wanted;
+}
+
 ToolChoice read_tool_choice(const JsonField& field, const std::vector<text::ToolDefinition>& tools) {
   ToolChoice choice;
   if (!field.has_value()) return choice;
@@ -67,10 +67,11 @@ ToolChoice read_tool_choice(const JsonField& field, const std::vector<text::Tool
     const JsonField inner = field["allowed_tools"].has_value() ? field["allowed_tools"] : field;
     choice.mode = mode_of(inner["mode"]);
     const JsonField allowed = inner["tools"];
-    for (int64_t index = 0; index < allowed.size(); ++index) allow(choice, name_of(allowed[index]), tools);
+    for (int64_t index = 0; index < allowed.size(); ++index)
+      choice.allowed.push_back(checked_tool_name(name_of(allowed[index]), tools));
   } else if (field["type"].string() == "function") {
     choice.mode = ToolChoice::Mode::kRequired;
-    allow(choice, name_of(field), tools);
+    choice.allowed.push_back(checked_tool_name(name_of(field), tools));
   } else {
     field["type"].fail("function or allowed_tools");
   }

@@ -36,6 +36,9 @@ struct Conversation {
 /// is not among `tools`.
 ToolChoice read_tool_choice(const io::JsonField& field, const std::vector<text::ToolDefinition>& tools);
 
+/// The name, when one of the tools has it. Throws FieldError.
+std::string checked_tool_name(const io::JsonField& name, const std::vector<text::ToolDefinition>& tools);
+
 struct RenderedPrompt {
   text::ChatPrompt pieces;
   std::vector<int32_t> ids;

@@ -9,24 +9,56 @@ namespace {
 
 using io::JsonField;
 
-constexpr int64_t kMaxAnswers = 128;
 constexpr int64_t kMaxTopLogprobs = 20;
 
-// What the model cannot give is refused rather than left out.
-void refuse_media(const JsonField& root) {
+// What cannot be had here is refused rather than left out.
+void refuse_foreign(const JsonField& root) {
   if (root["audio"].has_value()) root["audio"].fail("nothing: this model only writes text");
+  if (root["moderation"].has_value()) root["moderation"].fail("nothing: this server has no model that moderates");
+  if (root["web_search_options"].has_value())
+    root["web_search_options"].fail("nothing: this server does not search the web");
   const JsonField modalities = root["modalities"];
   for (int64_t index = 0; modalities.has_value() && index < modalities.size(); ++index)
     if (modalities[index].string() != "text") modalities[index].fail("\"text\": this model only writes text");
 }
 
+// A guess of the answer. Speculation by prompt lookup makes its own.
+void check_prediction(const JsonField& prediction) {
+  if (!prediction.has_value()) return;
+  if (prediction["type"].string() != "content") prediction["type"].fail("content");
+  const JsonField content = prediction["content"];
+  if (content.is_string()) return;
+  if (!content.is_array()) content.fail("a string or a list of parts");
+  for (int64_t index = 0; index < content.size(); ++index) (void)content[index]["text"].string();
+}
+
 // Fields that change nothing here; their types are checked all the same.
 void check_ignored(const JsonField& root) {
-  for (const std::string_view key : {"user", "service_tier", "safety_identifier", "verbosity"})
-    (void)root[key].string_or("");
+  for (const std::string_view key : {"user", "safety_identifier", "prompt_cache_key"}) (void)root[key].string_or("");
+  check_word(root["service_tier"], {"auto", "default", "flex", "scale", "priority", "fast"});
+  check_word(root["verbosity"], {"low", "medium", "high"});
+  check_word(root["prompt_cache_retention"], {"in_memory", "in-memory", "24h"});
+  if (const JsonField cache = root["prompt_cache_options"]; cache.has_value()) {
+    check_word(cache["mode"], {"implicit", "explicit"});
+    (void)cache["ttl"].string_or("");
+  }
   (void)root["store"].boolean_or(false);
-  for (const std::string_view key : {"metadata", "prediction", "web_search_options"})
-    if (root[key].has_value()) (void)root[key].object();
+  check_metadata(root["metadata"]);
+  check_prediction(root["prediction"]);
+}
+
+// function_call: none, auto, or {"name"}, as it was before tool_choice.
+ToolChoice read_function_call(const JsonField& field, const std::vector<text::ToolDefinition>& tools) {
+  ToolChoice choice;
+  if (field.is_object()) {
+    choice.mode = ToolChoice::Mode::kRequired;
+    choice.allowed = {checked_tool_name(field["name"], tools)};
+  } else {
+    check_word(field, {"none", "auto"});
+    choice = read_tool_choice(field, tools);
+  }
+  choice.parallel = false;
+  return choice;
 }
 
 int64_t read_max_tokens(const JsonField& root, const ServedModel& model) {
@@ -37,15 +69,24 @@ int64_t read_max_tokens(const JsonField& root, const ServedModel& model) {
 
 }  // namespace
 
+bool speaks_of_functions(const JsonField& root) {
+  return root["functions"].has_value() || root["function_call"].has_value();
+}
+
 Conversation read_conversation(const JsonField& root) {
   Conversation conversation;
   conversation.messages = text::messages_from_json(root["messages"]);
-  const bool old_spelling = !root["tools"].has_value() && root["functions"].has_value();
-  conversation.tools = text::tools_from_json(root[old_spelling ? "functions" : "tools"]);
-  JsonField choice = root["tool_choice"];
-  if (old_spelling && root["function_call"].is_string()) choice = root["function_call"];
-  conversation.tool_choice = read_tool_choice(choice, conversation.tools);
-  conversation.tool_choice.parallel = root["parallel_tool_calls"].boolean_or(true);
+  const bool parallel = root["parallel_tool_calls"].boolean_or(true);
+  if (speaks_of_functions(root)) {
+    for (const std::string_view key : {"tools", "tool_choice"})
+      if (root[key].has_value()) root[key].fail("nothing beside functions and function_call");
+    conversation.tools = text::tools_from_json(root["functions"]);
+    conversation.tool_choice = read_function_call(root["function_call"], conversation.tools);
+  } else {
+    conversation.tools = text::tools_from_json(root["tools"]);
+    conversation.tool_choice = read_tool_choice(root["tool_choice"], conversation.tools);
+    conversation.tool_choice.parallel = parallel;
+  }
   if (const JsonField kwargs = root["chat_template_kwargs"]; kwargs.has_value())
     conversation.template_variables = kwargs.object();
   conversation.add_generation_prompt = root["add_generation_prompt"].boolean_or(true);
@@ -58,7 +99,7 @@ Conversation read_conversation(const JsonField& root) {
 
 ChatCall read_chat(const JsonField& root, const ServedModel& model) {
   check_model_name(root, model);
-  refuse_media(root);
+  refuse_foreign(root);
   check_ignored(root);
   const Conversation conversation = read_conversation(root);
 
@@ -66,18 +107,18 @@ ChatCall read_chat(const JsonField& root, const ServedModel& model) {
   engine::Request& request = call.spec.request;
   request.sampling = read_sampling(root, model);
   read_engine_fields(root, model, request);
-  if (request.cache_salt.empty() && root["prompt_cache_key"].has_value()) (void)root["prompt_cache_key"].string();
   request.max_tokens = read_max_tokens(root, model);
-  request.n = root["n"].integer_or(1, 1, kMaxAnswers);
-  request.best_of = root["best_of"].integer_or(0, 0, kMaxAnswers);
+  read_counts(root, request);
   request.max_thinking_tokens = read_thinking_budget(root, model);
 
   ChatFormat& format = call.format;
   format.id = new_id("chatcmpl-");
   format.n = request.n;
-  format.stream = root["stream"].boolean_or(false);
-  const JsonField stream_options = root["stream_options"];
-  if (stream_options.has_value()) format.include_usage = stream_options["include_usage"].boolean_or(false);
+  const StreamOptions stream = read_stream_options(root);
+  format.stream = stream.stream;
+  format.include_usage = stream.usage;
+  format.obfuscate = stream.obfuscate;
+  format.old_calls = speaks_of_functions(root);
   format.logprobs = root["logprobs"].boolean_or(false);
   const JsonField top = root["top_logprobs"];
   request.sampling.top_logprobs = top.integer_or(0, 0, kMaxTopLogprobs);
@@ -97,9 +138,7 @@ ChatCall read_chat(const JsonField& root, const ServedModel& model) {
   call.spec.parallel_tool_calls = conversation.tool_choice.parallel;
 
   request.constraint = whole_constraint(read_constraint(root, *model.constraints), conversation, *model.constraints);
-  RenderedPrompt prompt = render(conversation, model);
-  request.prompt = std::move(prompt.ids);
-  request.prompt_opens_thinking = text.parser.starts_in_reasoning = prompt.opens_thinking;
+  set_prompt(call.spec, conversation, render(conversation, model), model);
   return call;
 }
 

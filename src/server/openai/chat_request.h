@@ -17,7 +17,10 @@ struct ChatCall {
 /// field of a wrong type or value, ApiError.
 ChatCall read_chat(const io::JsonField& root, const ServedModel& model);
 
-/// messages, tools (or functions), tool_choice, parallel_tool_calls, add_generation_prompt, continue_final_message.
+/// It has functions or function_call, which OpenAI's API had before tools and tool_choice.
+bool speaks_of_functions(const io::JsonField& root);
+/// messages, tools (or functions), tool_choice (or function_call), parallel_tool_calls, add_generation_prompt,
+/// continue_final_message.
 Conversation read_conversation(const io::JsonField& root);
 
 }  // namespace minimax::server

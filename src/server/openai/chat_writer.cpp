@@ -13,7 +13,8 @@ void add_reasoning(json::object& to, std::string_view text, ReasoningFields fiel
   if (fields != ReasoningFields::kReasoningContent) to["reasoning"] = text;
 }
 
-std::string_view finish_word(engine::FinishReason reason) {
+std::string_view finish_word(engine::FinishReason reason, const ChatFormat& format) {
+  if (format.old_calls && reason == engine::FinishReason::kToolCalls) return "function_call";
   return engine::openai_name(reason);
 }
 
@@ -62,7 +63,10 @@ class WholeChat : public AnswerWriter {
     message["refusal"] = nullptr;
     if (output.reasoning && format_.reasoning.include)
       add_reasoning(message, *output.reasoning, model_.reasoning_fields);
-    if (!output.tool_calls.empty()) {
+    if (!output.tool_calls.empty() && format_.old_calls) {
+      const text::ToolCall& call = output.tool_calls.front();
+      message["function_call"] = json::object{{"name", call.name}, {"arguments", call.arguments}};
+    } else if (!output.tool_calls.empty()) {
       json::array calls;
       for (const text::ToolCall& call : output.tool_calls)
         calls.emplace_back(
@@ -76,7 +80,7 @@ class WholeChat : public AnswerWriter {
     object["logprobs"] = format_.logprobs
                              ? json::value(json::object{{"content", std::move(choice.logprobs)}, {"refusal", nullptr}})
                              : json::value(nullptr);
-    object["finish_reason"] = finish_word(choice.finish.reason);
+    object["finish_reason"] = finish_word(choice.finish.reason, format_);
     if (choice.finish.stop_string) object["stop_reason"] = *choice.finish.stop_string;
     return object;
   }
@@ -93,7 +97,7 @@ class StreamedChat : public AnswerWriter {
       : model_(model),
         format_(std::move(format)),
         created_(unix_seconds()),
-        sse_(std::move(exchange)),
+        sse_(std::move(exchange), format_.obfuscate),
         begun_(static_cast<size_t>(format_.n), false),
         open_(format_.n) {}
 
@@ -119,12 +123,12 @@ class StreamedChat : public AnswerWriter {
     if (--open_ == 0)
       last_ = finish;
     else
-      chunk(finish.answer, {}, {}, json::value(finish_word(finish.reason)));
+      chunk(finish.answer, {}, {}, json::value(finish_word(finish.reason, format_)));
   }
 
   void done(const engine::Usage& usage) override {
     json::object timings = timings_object(usage);
-    if (last_) chunk(last_->answer, {}, {}, json::value(finish_word(last_->reason)), &timings);
+    if (last_) chunk(last_->answer, {}, {}, json::value(finish_word(last_->reason, format_)), &timings);
     if (format_.include_usage) {
       json::object root = envelope(model_, format_, "chat.completion.chunk", created_);
       root["choices"] = json::array();
@@ -152,6 +156,7 @@ class StreamedChat : public AnswerWriter {
 
   json::object delta_of(const text::OutputEvent& event) const {
     const auto call = [&](json::object function) {
+      if (format_.old_calls) return json::object{{"function_call", std::move(function)}};
       json::object object{{"index", event.call}};
       if (event.kind == Kind::kToolCallBegin) {
         object["id"] = event.id;

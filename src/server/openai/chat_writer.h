@@ -13,6 +13,9 @@ struct ChatFormat {
   std::string id;
   bool stream = false;
   bool include_usage = false;  ///< of a stream, in a last chunk without choices
+  bool obfuscate = false;      ///< as StreamOptions
+  /// The request spoke of functions, as before there were tools: a call is `function_call`, one an answer.
+  bool old_calls = false;
   bool logprobs = false;
   int64_t n = 1;
   ReasoningOptions reasoning;

@@ -15,6 +15,7 @@ struct CompletionsFormat {
   std::string id;
   bool stream = false;
   bool include_usage = false;
+  bool obfuscate = false;  ///< as StreamOptions
   bool logprobs = false;
   int64_t n = 1;                       ///< answers to each prompt
   std::vector<std::string> echo = {};  ///< the prompts as text, to be put before their answers; empty: no echo

@@ -8,13 +8,13 @@ namespace {
 using io::JsonField;
 
 constexpr int64_t kMaxPrompts = 1024;
-constexpr int64_t kMaxAnswers = 128;
 constexpr int64_t kMaxLogprobs = 20;
 constexpr int64_t kDefaultMaxTokens = 16;  // OpenAI's
 
-std::vector<int32_t> ids_of(const JsonField& field) {
+std::vector<int32_t> ids_of(const JsonField& field, const ServedModel& model) {
+  if (field.size() == 0) field.fail("at least one id");
   std::vector<int32_t> ids;
-  for (const int64_t id : field.integers(0, INT32_MAX)) ids.push_back(static_cast<int32_t>(id));
+  for (const int64_t id : field.integers(0, model.engine->config().vocab - 1)) ids.push_back(static_cast<int32_t>(id));
   return ids;
 }
 
@@ -28,12 +28,12 @@ std::vector<std::vector<int32_t>> read_prompts(const JsonField& field, bool spec
   if (field.is_string()) return {encode_prompt(field.string(), specials, model)};
   if (!field.is_array()) field.fail("a text, a list of ids, or a list of either");
   if (field.size() == 0) field.fail("at least one prompt");
-  if (field[int64_t{0}].is_number()) return {ids_of(field)};
+  if (field[int64_t{0}].is_number()) return {ids_of(field, model)};
   if (field.size() > kMaxPrompts) field.fail("at most 1024 prompts");
   std::vector<std::vector<int32_t>> prompts;
   for (int64_t index = 0; index < field.size(); ++index) {
     const JsonField prompt = field[index];
-    prompts.push_back(prompt.is_array() ? ids_of(prompt) : encode_prompt(prompt.string(), specials, model));
+    prompts.push_back(prompt.is_array() ? ids_of(prompt, model) : encode_prompt(prompt.string(), specials, model));
   }
   return prompts;
 }
@@ -49,6 +49,7 @@ int64_t read_logprobs(const JsonField& field) {
 
 CompletionsCall read_completions(const JsonField& root, const ServedModel& model) {
   check_model_name(root, model);
+  (void)root["user"].string_or("");
   if (!root["suffix"].string_or("").empty()) root["suffix"].fail("nothing: this model does not fill in the middle");
   AnswerSpec spec;
   engine::Request& request = spec.request;
@@ -58,8 +59,7 @@ CompletionsCall read_completions(const JsonField& root, const ServedModel& model
   request.max_tokens = root["max_tokens"].integer_or(
       model.max_answer_tokens >= 0 ? model.max_answer_tokens : kDefaultMaxTokens, -1, int64_t{1} << 40);
   if (request.max_tokens == 0 && !echo) root["max_tokens"].fail("1 or more, or echo");
-  request.n = root["n"].integer_or(1, 1, kMaxAnswers);
-  request.best_of = root["best_of"].integer_or(0, 0, kMaxAnswers);
+  read_counts(root, request);
   const int64_t logprobs = read_logprobs(root["logprobs"]);
   request.sampling.top_logprobs = std::max<int64_t>(logprobs, 0);
   if (echo && logprobs >= 0) request.prompt_logprobs = logprobs;
@@ -73,10 +73,11 @@ CompletionsCall read_completions(const JsonField& root, const ServedModel& model
   CompletionsCall call;
   CompletionsFormat& format = call.format;
   format.id = new_id("cmpl-");
-  format.stream = root["stream"].boolean_or(false);
+  const StreamOptions stream = read_stream_options(root);
+  format.stream = stream.stream;
+  format.include_usage = stream.usage;
+  format.obfuscate = stream.obfuscate;
   if (format.stream && request.best_of > request.n) root["best_of"].fail("at most n in a stream");
-  const JsonField stream_options = root["stream_options"];
-  if (stream_options.has_value()) format.include_usage = stream_options["include_usage"].boolean_or(false);
   format.logprobs = logprobs >= 0;
   format.n = request.n;
 

@@ -49,7 +49,11 @@ class LogprobLists {
 class CompletionsWriter : public AnswerWriter {
  public:
   CompletionsWriter(const ServedModel& model, CompletionsFormat format, std::shared_ptr<Exchange> exchange)
-      : model_(model), format_(std::move(format)), created_(unix_seconds()), exchange_(exchange), sse_(exchange) {
+      : model_(model),
+        format_(std::move(format)),
+        created_(unix_seconds()),
+        exchange_(exchange),
+        sse_(exchange, format_.obfuscate) {
     for (int64_t choice = 0; choice < format_.prompts * format_.n; ++choice) {
       choices_.push_back({.logprobs = LogprobLists(model.tokenizer)});
       if (!format_.echo.empty()) choices_.back().text = format_.echo[static_cast<size_t>(choice / format_.n)];

@@ -16,6 +16,7 @@ namespace minimax::server {
 struct ResponsesFormat {
   std::string id;
   bool stream = false;
+  bool obfuscate = false;  ///< as StreamOptions
   bool store = true;
   bool logprobs = false;
   io::json::object echo;                    ///< what of the request is told back: instructions, tools, temperature, ...

@@ -149,7 +149,9 @@ ResponsesCall read_responses(const JsonField& root, const ServedModel& model, co
 
   ResponsesFormat& format = call.format;
   format.id = new_id("resp_");
-  format.stream = root["stream"].boolean_or(false);
+  const StreamOptions stream = read_stream_options(root);
+  format.stream = stream.stream;
+  format.obfuscate = stream.obfuscate;
   format.store = root["store"].boolean_or(true);
   request.sampling.top_logprobs = root["top_logprobs"].integer_or(0, 0, 20);
   const JsonField include = root["include"];
@@ -173,9 +175,7 @@ ResponsesCall read_responses(const JsonField& root, const ServedModel& model, co
   if (!instructions.empty())
     conversation.messages.insert(conversation.messages.begin(),
                                  text::text_message(text::Role::kSystem, std::string(instructions)));
-  RenderedPrompt prompt = render(conversation, model);
-  request.prompt = std::move(prompt.ids);
-  request.prompt_opens_thinking = text.parser.starts_in_reasoning = prompt.opens_thinking;
+  set_prompt(call.spec, conversation, render(conversation, model), model);
   return call;
 }
 

@@ -64,7 +64,7 @@ class ResponsesWriter : public AnswerWriter {
         format_(std::move(format)),
         created_(unix_seconds()),
         exchange_(exchange),
-        sse_(exchange),
+        sse_(exchange, format_.obfuscate),
         store_(std::move(store)) {}
 
   void begin() override {
