@@ -156,6 +156,51 @@ Tensor SafetensorsFile::tensor(std::string_view name) const {
   return aligned;
 }
 
+SafetensorsWriter::SafetensorsWriter(const std::filesystem::path& path, std::span<const TensorPlan> plan,
+                                     const std::map<std::string, std::string>& metadata, Observer observer)
+    : file_(path), path_(path), observer_(std::move(observer)) {
+  json::object header;
+  if (!metadata.empty()) {
+    json::object entries;
+    for (const auto& [key, value] : metadata) entries.emplace(key, value);
+    header.emplace(kMetadata, std::move(entries));
+  }
+  for (const TensorPlan& tensor : plan) {
+    json::array dims;
+    for (int64_t i = 0; i < tensor.shape.rank(); ++i) dims.emplace_back(tensor.shape.dim(i));
+    json::object entry;
+    entry.emplace("dtype", json::string(to_string(tensor.dtype)));
+    entry.emplace("shape", std::move(dims));
+    entry.emplace("data_offsets", json::array({left_, left_ + tensor.bytes()}));
+    left_ += tensor.bytes();
+    const bool is_new = tensor.name != kMetadata && header.emplace(tensor.name, std::move(entry)).second;
+    MM_CHECK(is_new, path.string(), ": tensor name \"", tensor.name, "\" is repeated or reserved");
+  }
+  std::string text = write_json(json::value(std::move(header)));
+  constexpr size_t kAlignment = 64;  // one cache line
+  text.append((kAlignment - (kLengthBytes + text.size()) % kAlignment) % kAlignment, ' ');
+  const uint64_t length = text.size();
+  put(&length, kLengthBytes);
+  put(text.data(), static_cast<int64_t>(text.size()));
+}
+
+void SafetensorsWriter::put(const void* data, int64_t bytes) {
+  if (observer_) observer_(data, bytes);
+  file_.write(data, bytes);
+  bytes_ += bytes;
+}
+
+void SafetensorsWriter::write(const void* data, int64_t bytes) {
+  MM_CHECK_KIND(kInternal, bytes <= left_, path_.string(), ": ", bytes, " bytes more, where ", left_, " were planned");
+  put(data, bytes);
+  left_ -= bytes;
+}
+
+void SafetensorsWriter::commit() {
+  MM_CHECK_KIND(kInternal, left_ == 0, path_.string(), ": ", left_, " bytes of the plan were never written");
+  file_.commit();
+}
+
 void write_safetensors(const std::filesystem::path& path, std::span<const NamedTensor> tensors,
                        const std::map<std::string, std::string>& metadata) {
   std::vector<const NamedTensor*> order;
@@ -164,33 +209,9 @@ void write_safetensors(const std::filesystem::path& path, std::span<const NamedT
     const int64_t a_bytes = size_of(a->tensor.dtype()), b_bytes = size_of(b->tensor.dtype());
     return a_bytes != b_bytes ? a_bytes > b_bytes : a < b;  // a < b: their places in the caller's list
   });
-
-  json::object header;
-  if (!metadata.empty()) {
-    json::object entries;
-    for (const auto& [key, value] : metadata) entries.emplace(key, value);
-    header.emplace(kMetadata, std::move(entries));
-  }
-  int64_t filled = 0;
-  for (const NamedTensor* named : order) {
-    json::array dims;
-    for (int64_t i = 0; i < named->tensor.rank(); ++i) dims.emplace_back(named->tensor.dim(i));
-    json::object entry;
-    entry.emplace("dtype", json::string(to_string(named->tensor.dtype())));
-    entry.emplace("shape", std::move(dims));
-    entry.emplace("data_offsets", json::array({filled, filled + named->tensor.bytes()}));
-    filled += named->tensor.bytes();
-    const bool is_new = named->name != kMetadata && header.emplace(named->name, std::move(entry)).second;
-    MM_CHECK(is_new, path.string(), ": tensor name \"", named->name, "\" is repeated or reserved");
-  }
-  std::string text = write_json(json::value(std::move(header)));
-  constexpr size_t kAlignment = 64;  // one cache line
-  text.append((kAlignment - (kLengthBytes + text.size()) % kAlignment) % kAlignment, ' ');
-
-  AtomicFile file(path);
-  const uint64_t length = text.size();
-  file.write(&length, kLengthBytes);
-  file.write(text);
+  std::vector<TensorPlan> plan;
+  for (const NamedTensor* named : order) plan.push_back({named->name, named->tensor.dtype(), named->tensor.shape()});
+  SafetensorsWriter file(path, plan, metadata);
   for (const NamedTensor* named : order) file.write(named->tensor.raw(), named->tensor.bytes());
   file.commit();
 }

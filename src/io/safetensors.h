@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -15,6 +16,7 @@
 #include <vector>
 
 #include "core/tensor.h"
+#include "io/atomic_file.h"
 #include "io/mapped_file.h"
 
 namespace minimax::io {
@@ -73,6 +75,43 @@ class SafetensorsFile {
 struct NamedTensor {
   std::string name;
   Tensor tensor;
+};
+
+/// What a file will hold, before the bytes are known.
+struct TensorPlan {
+  std::string name;
+  DType dtype;
+  Shape shape;
+
+  int64_t bytes() const { return shape.elements() * size_of(dtype); }
+};
+
+/// Writes a file whose tensors come one after another, in the order of the plan: for what is larger than memory. Data
+/// starts at a multiple of 64 bytes; after tensors whose lengths are multiples of 64, so does the next one.
+class SafetensorsWriter {
+ public:
+  /// Sees all bytes on their way to the file: for checksums.
+  using Observer = std::function<void(const void* data, int64_t bytes)>;
+
+  /// Writes the header. Throws kInvalidArgument for a repeated name, and kIo.
+  SafetensorsWriter(const std::filesystem::path& path, std::span<const TensorPlan> plan,
+                    const std::map<std::string, std::string>& metadata = {}, Observer observer = {});
+
+  /// The next bytes, in any pieces. Throws kInternal for more than were planned.
+  void write(const void* data, int64_t bytes);
+  /// The file appears. Throws kInternal when bytes are missing.
+  void commit();
+  /// Of the whole file.
+  int64_t bytes() const { return bytes_; }
+
+ private:
+  void put(const void* data, int64_t bytes);
+
+  AtomicFile file_;
+  std::filesystem::path path_;
+  Observer observer_;
+  int64_t bytes_ = 0;
+  int64_t left_ = 0;
 };
 
 /// Writes a file atomically (AtomicFile). Data starts at a multiple of 64 bytes and tensors of larger elements come

@@ -69,6 +69,32 @@ TEST(Safetensors, TensorsAreViewsThatKeepTheFileAlive) {
   EXPECT_EQ(a.data<float>()[3], 0);
 }
 
+TEST(SafetensorsWriter, TakesBytesInPiecesAndIsThereOnlyWhole) {
+  test::Folder folder;
+  const std::vector<TensorPlan> plan{{"a", DType::kUInt8, {2, 64}}, {"b", DType::kFloat32, {3}}};
+  std::string seen;
+  std::string data(128, 'x');
+  const std::vector<float> b{1, 2, 3};
+  {
+    SafetensorsWriter writer(folder / "x.safetensors", plan, {{"k", "v"}}, [&](const void* bytes, int64_t count) {
+      seen.append(static_cast<const char*>(bytes), static_cast<size_t>(count));
+    });
+    writer.write(data.data(), 100);
+    writer.write(data.data(), 28);
+    EXPECT_THAT(error_of([&] { writer.commit(); }), HasSubstr("12 bytes of the plan were never written"));
+    EXPECT_THAT(error_of([&] { writer.write(data.data(), 13); }), HasSubstr("13 bytes more, where 12 were planned"));
+    writer.write(b.data(), 12);
+    EXPECT_FALSE(std::filesystem::exists(folder / "x.safetensors"));
+    writer.commit();
+    EXPECT_EQ(writer.bytes(), static_cast<int64_t>(seen.size()));
+  }
+  EXPECT_EQ(read_file(folder / "x.safetensors"), seen);
+  const auto file = SafetensorsFile::open(folder / "x.safetensors");
+  EXPECT_EQ(file.tensor("b").data<float>()[2], 3);
+  EXPECT_EQ(reinterpret_cast<uintptr_t>(file.tensor("a").raw()) % 64, 0u);
+  EXPECT_EQ(reinterpret_cast<uintptr_t>(file.tensor("b").raw()) % 64, 0u);
+}
+
 TEST(Safetensors, ReadsTheGoldenFiles) {
   const auto file = SafetensorsFile::open(MINIMAX_TESTDATA "/golden/m1-tiny/io.safetensors");
   EXPECT_EQ(file.tensor("input_ids").dtype(), DType::kInt32);
