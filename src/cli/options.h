@@ -169,6 +169,7 @@ struct TrainScoreOptions {
   uint64_t seed = 0;
   int64_t samples = 0;  ///< 0: one answer, greedy
   int64_t max_tokens = 1024;
+  int64_t max_thinking_tokens = -1;
   bool json = false;
 };
 

@@ -14,13 +14,14 @@
 #include "io/json.h"
 #include "model/load.h"
 #include "model/placement.h"
+#include "rl/generate.h"
 #include "rl/rollout.h"
-#include "rl/tasks/task.h"
 
 namespace minimax::cli {
 namespace {
 
-constexpr int64_t kRunning = 128;  // sequences at once
+constexpr int64_t kRunning = 128, kRunningOnGpu = 512;  // sequences at once
+constexpr int64_t kStepTokensOnGpu = 8192;
 constexpr int64_t kPromptRoom = 2048;
 
 /// Wilson's interval of 95% for a share.
@@ -35,33 +36,41 @@ std::pair<double, double> interval(double share, double count) {
 struct TaskScore {
   std::string task;
   int64_t level = 0, problems = 0, right = 0, in_form = 0, cut_off = 0;
-  double tokens = 0;  // of an answer, thinking included
+  double tokens = 0;              // of an answer, thinking included
+  io::json::array right_of_each;  // problem
 
   io::json::object json() const {
     const double share = static_cast<double>(right) / static_cast<double>(problems);
     const auto [low, high] = interval(share, static_cast<double>(problems));
-    return {{"task", task}, {"level", level},     {"problems", problems}, {"right", right},  {"low", low},
-            {"high", high}, {"in_form", in_form}, {"cut_off", cut_off},   {"tokens", tokens}};
+    return {{"task", task},         {"level", level},
+            {"problems", problems}, {"right", right},
+            {"low", low},           {"high", high},
+            {"in_form", in_form},   {"cut_off", cut_off},
+            {"tokens", tokens},     {"right_of_each", right_of_each}};
   }
 };
 
 TaskScore score_of(std::string_view task, int64_t level, const std::vector<rl::Group>& groups) {
   TaskScore score{.task = std::string(task), .level = level};
-  for (const rl::Group& group : groups)
+  for (const rl::Group& group : groups) {
+    int64_t right = 0;
     for (const rl::Sample& sample : group.samples) {
       ++score.problems;
-      score.right += sample.score.correct;
+      right += sample.score.correct;
       score.in_form += sample.score.format_ok;
       score.cut_off += sample.cut_off();
       score.tokens += static_cast<double>(sample.sampled_tokens());
     }
+    score.right += right;
+    score.right_of_each.emplace_back(right);
+  }
   score.tokens /= static_cast<double>(score.problems);
   return score;
 }
 
-int64_t memory_for(const ModelConfig& config, int64_t context) {
-  return (kRunning + 2) * (context * engine::StateCache::kv_bytes_per_token(config) +
-                           2 * engine::StateCache::state_bytes_per_sequence(config));
+int64_t memory_for(const ModelConfig& config, int64_t context, int64_t running) {
+  return (running + 2) * (context * engine::StateCache::kv_bytes_per_token(config) +
+                          2 * engine::StateCache::state_bytes_per_sequence(config));
 }
 
 int run_score(const TrainScoreOptions& options, Session& session) {
@@ -75,26 +84,33 @@ int run_score(const TrainScoreOptions& options, Session& session) {
   const MiniMaxM1 model = place_model(placing, load_model(options.model.model));
   const text::Tokenizer tokenizer = text::Tokenizer::load(options.model.model);
   const int64_t context = std::min(model.config.max_positions, kPromptRoom + options.max_tokens);
+  std::shared_ptr<engine::ThinkingFormat> thinking;
+  if (options.max_thinking_tokens >= 0)
+    thinking = std::make_shared<engine::ThinkingFormat>(engine::thinking_format(tokenizer));
+  const int64_t running = gpu ? kRunningOnGpu : kRunning;
   engine::Engine engine(model, threads,
                         {.context = context,
-                         .memory_bytes = memory_for(model.config, context),
-                         .max_running = kRunning,
+                         .memory_bytes = memory_for(model.config, context, running),
+                         .max_running = running,
                          .max_waiting = int64_t{1} << 20,
+                         .step_tokens = gpu ? kStepTokensOnGpu : 512,
+                         .thinking = thinking,
                          .precision = placing.matmul_precision,
                          .gpu = gpu.get(),
                          .deterministic = options.model.deterministic});
-  rl::RolloutOptions rollout{.group_size = std::max<int64_t>(1, options.samples), .window = options.max_tokens};
+  rl::RolloutOptions rollout{.group_size = std::max<int64_t>(1, options.samples),
+                             .window = options.max_tokens,
+                             .max_thinking_tokens = options.max_thinking_tokens};
   rollout.sampling.temperature = options.samples > 0 ? 1 : 0;
   rollout.sampling.seed = options.seed;
 
-  std::vector<const rl::Task*> chosen;
+  std::vector<std::string_view> chosen;
   for (const std::string& name : options.tasks) {
-    chosen.push_back(rl::find_task(name));
-    if (!chosen.back())
+    chosen.push_back(name);
+    if (!rl::can_generate(name))
       throw UsageError(fmt::format("no task \"{}\"; see minimax train data --list", name), "train score");
   }
-  if (chosen.empty())
-    for (const rl::Task& task : rl::tasks()) chosen.push_back(&task);
+  if (chosen.empty()) chosen = rl::generator_names();
   io::json::array results;
   Table table({{"task"},
                {"level", Table::Align::kRight},
@@ -104,15 +120,15 @@ int run_score(const TrainScoreOptions& options, Session& session) {
                {"95%"},
                {"in form", Table::Align::kRight},
                {"tokens", Table::Align::kRight}});
-  for (const rl::Task* task : chosen)
+  for (const std::string_view task : chosen)
     for (int64_t level = options.least_level; level <= options.most_level; ++level) {
-      terminal.progress(fmt::format("{} level {}", task->name, level));
+      terminal.progress(fmt::format("{} level {}", task, level));
       std::vector<rl::Problem> problems;
       for (int64_t at = 0; at < options.count; ++at)
         problems.push_back(
-            rl::make_problem(*task, level, options.seed + static_cast<uint64_t>(at), rl::Split::kHeldOut).problem);
+            rl::generate(task, level, options.seed + static_cast<uint64_t>(at), rl::Split::kHeldOut).problem);
       for (rl::Problem& problem : problems) problem.limits.max_new = options.max_tokens;
-      const TaskScore score = score_of(task->name, level, rl::roll_out(engine, tokenizer, problems, rollout, 0));
+      const TaskScore score = score_of(task, level, rl::roll_out(engine, tokenizer, problems, rollout, 0));
       const double share = static_cast<double>(score.right) / static_cast<double>(score.problems);
       const auto [low, high] = interval(share, static_cast<double>(score.problems));
       table.row({score.task, std::to_string(level), std::to_string(score.right), std::to_string(score.problems),
@@ -160,7 +176,9 @@ Command define_train_score() {
   command.number("--samples", options->samples, "K", "attempts at each problem at temperature 1; 0: one, greedy", "0",
                  0, 1024);
   command.number("--max-tokens", options->max_tokens, "N", "longest answer, thinking included", "1024", 1, 65536);
-  command.flag("--json", options->json, "results as JSON");
+  command.number("--max-thinking", options->max_thinking_tokens, "N",
+                 "thinking tokens; then the engine closes the thinking; 0: none, -1: no limit", "-1", -1, 65536);
+  command.flag("--json", options->json, "results as JSON, with how many answers to each problem are right");
   add_model_flags(command, options->model);
   return command;
 }

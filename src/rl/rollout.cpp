@@ -135,6 +135,7 @@ class Rollout {
     request.banned = banned_;
     request.n = static_cast<int64_t>(attempts.size());
     request.loop_guard = options_.loop_guard;
+    request.max_thinking_tokens = options_.max_thinking_tokens;
     auto turn = std::make_shared<Turn>(attempts);
     engine_.submit(std::move(request), turn);
     turns_.push_back({turn, static_cast<int64_t>(attempts.size())});

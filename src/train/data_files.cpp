@@ -43,7 +43,8 @@ Loaded load_record(const DataFile& file, size_t record, const text::Tokenizer& t
     return loaded;
   }
   const Conversation conversation = conversation_of(file, record);
-  Example example = conversation_example(conversation.messages, conversation.tools, chat_options(), tokenizer);
+  Example example =
+      conversation_example(conversation.messages, conversation.tools, chat_options(), tokenizer, conversation.learn);
   loaded.without_targets = example.target_count() == 0;
   loaded.too_long = static_cast<int64_t>(example.tokens.size()) > context;
   if (!loaded.without_targets && !loaded.too_long) loaded.examples.push_back(std::move(example));
@@ -80,7 +81,14 @@ Conversation conversation_of(const DataFile& file, size_t record) {
   const std::string place = place_of(file, record);
   const io::json::value value = io::parse_json(file.records[record], place);
   const io::JsonField root(value, place);
-  return {text::messages_from_json(root["messages"]), text::tools_from_json(root["tools"])};
+  Conversation out{text::messages_from_json(root["messages"]), text::tools_from_json(root["tools"]), {}};
+  for (int64_t i = 0; i < root["messages"].size(); ++i) {
+    const io::JsonField learn = root["messages"][i]["learn"];
+    const std::string_view wanted = learn.string_or("all");
+    if (wanted != "all" && wanted != "answer" && wanted != "nothing") learn.fail(R"("all", "answer" or "nothing")");
+    out.learn.push_back(wanted == "all" ? Learn::kAll : wanted == "answer" ? Learn::kAnswer : Learn::kNothing);
+  }
+  return out;
 }
 
 void for_each_text(const DataFile& file, size_t record, const std::function<void(std::string_view)>& use) {

@@ -28,10 +28,12 @@ struct DataFile {
 /// Throws kNotFound, kIo.
 DataFile read_data_file(const DataRecipe& recipe);
 
-/// A record's conversation. Throws kInvalidArgument naming file, line and member.
+/// A record's conversation; an assistant's "learn" is "all" (when it is not there), "answer" or "nothing". Throws
+/// kInvalidArgument naming file, line and member.
 struct Conversation {
   std::vector<text::Message> messages;
   std::vector<text::ToolDefinition> tools;
+  std::vector<Learn> learn;  ///< [messages]
 };
 Conversation conversation_of(const DataFile& file, size_t record);
 /// A record's text: of a conversation what its rendering has between special tokens, piece by piece.

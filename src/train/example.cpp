@@ -36,6 +36,25 @@ void append(std::span<const int32_t> ids, bool target, Example& example) {
   example.targets.insert(example.targets.end(), ids.size(), target);
 }
 
+/// A turn of which only what follows its thinking is learned. The engine closes thinking after any token, or writes an
+/// empty block at once, and each of these has ids of its own.
+void append_answer_alone(text::ChatPrompt turn, const text::Tokenizer& tokenizer, size_t message, Example& example) {
+  constexpr std::string_view kOpen = "<think>\n", kClose = "\n</think>\n\n";
+  std::string& text = turn.front().text;
+  const size_t close = turn.front().special ? text.npos : text.find(kClose);
+  MM_CHECK(close != text.npos && text.starts_with(kOpen), "message ", message,
+           R"( is to be learned without its thinking ("learn": "answer"), and has none)");
+  const std::string_view thinking = std::string_view(text).substr(0, close);
+  if (thinking == kOpen) {
+    append(tokenizer.encode(cat(kOpen, kClose)), false, example);
+  } else {
+    append(tokenizer.encode(thinking), false, example);
+    append(tokenizer.encode(kClose), false, example);
+  }
+  text.erase(0, close + kClose.size());
+  append(text::encode(turn, tokenizer), true, example);
+}
+
 }  // namespace
 
 int64_t Example::target_count() const {
@@ -43,8 +62,11 @@ int64_t Example::target_count() const {
 }
 
 Example conversation_example(std::span<const text::Message> messages, std::span<const text::ToolDefinition> tools,
-                             const text::ChatOptions& options, const text::Tokenizer& tokenizer) {
+                             const text::ChatOptions& options, const text::Tokenizer& tokenizer,
+                             std::span<const Learn> learn) {
   MM_CHECK(options.keep_reasoning, "a conversation to learn from keeps its reasoning");
+  MM_CHECK(learn.empty() || learn.size() == messages.size(), learn.size(), " marks of what to learn for ",
+           messages.size(), " messages");
   text::ChatOptions render = options;
   render.chat_template = chosen_template(messages, tools, options.chat_template);
   Example example;
@@ -64,7 +86,11 @@ Example conversation_example(std::span<const text::Message> messages, std::span<
       if (done.back().text.empty()) done.pop_back();
       answer.pop_back();
     }
-    append(text::encode(answer, tokenizer), true, example);
+    const Learn wanted = learn.empty() ? Learn::kAll : learn[i];
+    if (wanted == Learn::kAnswer)
+      append_answer_alone(std::move(answer), tokenizer, i, example);
+    else
+      append(text::encode(answer, tokenizer), wanted == Learn::kAll, example);
   }
   if (!example.targets.empty()) example.targets.front() = false;
   return example;

@@ -3,7 +3,12 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
+#include "io/atomic_file.h"
+#include "io/test_folder.h"
 #include "text/chat_encode.h"
+#include "train/data_files.h"
 #include "train/test_tokenizer.h"
 
 namespace minimax::train {
@@ -55,6 +60,47 @@ TEST_F(ExampleTest, LearnsWhatTheAssistantWrites) {
   options.add_generation_prompt = false;
   const std::string rendered = text::to_string(text::render_chat(std::span(messages).first(5), {}, options));
   EXPECT_EQ(whole(example) + "\n", rendered);
+}
+
+TEST_F(ExampleTest, LearnsTheAnswerAloneOrNothingOfATurn) {
+  Message cut = text_message(Role::kAssistant, "4"), unthought = text_message(Role::kAssistant, "6");
+  cut.reasoning = "2+";
+  unthought.reasoning = "";
+  const Message messages[] = {text_message(Role::kUser, "2+2?"),    text_message(Role::kAssistant, "5"),
+                              text_message(Role::kUser, "really?"), cut,
+                              text_message(Role::kUser, "3+3?"),    unthought};
+  const Learn learn[] = {Learn::kAll, Learn::kNothing, Learn::kAll, Learn::kAnswer, Learn::kAll, Learn::kAnswer};
+  const Example example = conversation_example(messages, {}, {}, tokenizer(), learn);
+  EXPECT_THAT(learned(example), testing::ElementsAre("4<end_of_sentence>", "6<end_of_sentence>"));
+  text::ChatOptions options;
+  options.add_generation_prompt = false;
+  EXPECT_EQ(whole(example) + "\n", text::to_string(text::render_chat(messages, {}, options)));
+  // Before the answer stand the ids that the engine writes, after any token and at once.
+  const auto holds = [&](const std::string& text) {
+    const std::vector<int32_t> ids = tokenizer().encode(text);
+    return std::search(example.tokens.begin(), example.tokens.end(), ids.begin(), ids.end()) != example.tokens.end();
+  };
+  EXPECT_TRUE(holds("\n</think>\n\n"));
+  EXPECT_TRUE(holds("<think>\n\n</think>\n\n"));
+
+  const Learn wrong[] = {Learn::kAll, Learn::kAnswer};
+  EXPECT_THAT([&] { conversation_example(std::span(messages).first(2), {}, {}, tokenizer(), wrong); },
+              testing::ThrowsMessage<Error>(HasSubstr("message 1 is to be learned without its thinking")));
+}
+
+TEST_F(ExampleTest, FilesSayWhatToLearn) {
+  const io::test::TestFolder folder;
+  const auto learn_of = [&](const std::string& mark) {
+    const auto path = folder.path() / "chats.jsonl";
+    io::write_file(path, R"({"messages": [{"role": "user", "content": "hi"}, {"role": "assistant", "content": "4")" +
+                             mark + "}]}\n");
+    return conversation_of(read_data_file({.name = "chats", .path = path}), 0).learn;
+  };
+  EXPECT_THAT(learn_of(""), testing::ElementsAre(Learn::kAll, Learn::kAll));
+  EXPECT_THAT(learn_of(R"(, "learn": "answer")"), testing::ElementsAre(Learn::kAll, Learn::kAnswer));
+  EXPECT_THAT(learn_of(R"(, "learn": "nothing")"), testing::ElementsAre(Learn::kAll, Learn::kNothing));
+  EXPECT_THAT([&] { learn_of(R"(, "learn": "some")"); },
+              testing::ThrowsMessage<Error>(HasSubstr(R"("messages[1].learn" is "some")")));
 }
 
 TEST_F(ExampleTest, PromptIsEncodedAsForGeneration) {
