@@ -89,7 +89,7 @@ TEST_F(ExampleTest, LearnsTheAnswerAloneOrNothingOfATurn) {
 }
 
 TEST_F(ExampleTest, FilesSayWhatToLearn) {
-  const io::test::TestFolder folder;
+  const test::Folder folder;
   const auto learn_of = [&](const std::string& mark) {
     const auto path = folder.path() / "chats.jsonl";
     io::write_file(path, R"({"messages": [{"role": "user", "content": "hi"}, {"role": "assistant", "content": "4")" +

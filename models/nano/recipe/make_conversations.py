@@ -1,84 +1,144 @@
 #!/usr/bin/env python3
 """Writes the conversations that nano learns besides the generated tasks, as JSON lines that `minimax train sft` reads.
 
-    make_conversations.py talk  --count N --seed S [--words FILE]   about itself, and about what it cannot do
-    make_conversations.py ask   --seed S < tasks.jsonl              problems of `minimax train data`, asked in plain English
+    make_conversations.py talk  --count N --seed S     about itself, about the little that it knows and what it does not
+    make_conversations.py plain --count N --seed S     small questions in plain words that have one right answer
+    make_conversations.py tools --count N --seed S     calls of tools, and answers from their results
+    make_conversations.py ask   --seed S < FILE        problems of `minimax train data`, also with --problems, in plain words
+    make_conversations.py cut   --seed S < FILE        answers after a thinking that was cut short, which is not learned
+    make_conversations.py turns --seed S < FILE        several conversations in one; earlier turns have lost their thinking
 
-The same arguments give the same bytes.
+The same arguments give the same bytes. --heldout: questions of `plain` that the others never hold, a tenth of all.
 """
 import argparse
 import json
+import pathlib
 import random
-import re
 import sys
+import zlib
 
-from talk import talk
+from facts import fact, remark
+from phrases import phrase
+from plain import plain
+from talk import SYSTEMS, about_itself, how_to, unknown
+from tools import tool_dialogue
+
+HERE = pathlib.Path(__file__).parent
 
 
-def phrase(task, prompt, rng):
-    """The problem in other words; None: this task has only its own."""
-    def one_of(*forms):
-        return rng.choice(forms)
+def lines_of(name):
+    return (HERE / name).read_text(encoding="utf-8").split("\n")[:-1]
 
-    if task == "addition":
-        a, b = prompt.rstrip("=").split("+")
-        return one_of(f"What is {a} + {b}?", f"Add {a} and {b}.", f"{a}+{b}", f"{a} + {b} =", f"How much is {a} plus {b}?",
-                      f"what is {a}+{b}", f"Please add {a} and {b}.", f"Calculate {a} + {b}.", f"What's {a} plus {b}?")
-    if task == "chain_sum":
-        terms = prompt.rstrip("=")
-        spaced = re.sub(r"([+-])", r" \1 ", terms)
-        return one_of(f"What is {terms}?", f"Work out {spaced}.", f"{terms}", f"How much is {spaced}?", f"Calculate {spaced}.",
-                      f"{spaced} =", f"what is {spaced}")
-    if task == "sorting":
-        numbers = prompt.removeprefix("sort: ").split()
-        spaced, listed = " ".join(numbers), ", ".join(numbers)
-        return one_of(f"Sort these numbers: {listed}", f"Sort {spaced}", f"Put these in order: {listed}.", f"sort {listed}",
-                      f"Please sort {listed}.", f"Sort the numbers {listed} from small to large.")
-    if task == "object_counting":
-        category, things = re.match(r"how many (\w+): (.*)", prompt).groups()
-        return one_of(f"I have {things}. How many {category} do I have?", f"Count the {category}: {things}.",
-                      f"How many {category} are there? {things}", f"How many {category} are in this list: {things}?")
-    if task == "letter_counting":
-        letter, word = re.match(r"count (\w): (\w+)", prompt).groups()
-        return one_of(f"How many times is {letter} in {word}?", f'How many "{letter}" are in "{word}"?', f"Count the letter {letter} in {word}.",
-                      f"How often does {letter} occur in {word}?", f"how many {letter}s are in {word}?")
-    if task == "date":
-        date, days = re.match(r"(\S+) \+(\d+) days", prompt).groups()
-        return one_of(f"What date is {days} days after {date}?", f"Which day is {days} days after {date}?", f"{date} plus {days} days",
-                      f"Add {days} days to {date}.")
-    if task == "next_number":
-        numbers = prompt.removeprefix("next: ").split()
-        listed = ", ".join(numbers)
-        return one_of(f"What comes next: {listed}?", f"What is the next number: {listed}, ...", f"Continue the sequence {listed}.",
-                      f"Which number follows {listed}?")
-    if task == "brackets":
-        open_part = prompt.removeprefix("close: ")
-        return one_of(f"Close these brackets: {open_part}", f"Which brackets close {open_part}", f"close {open_part}")
-    return None
+
+def small_talk(rng, words, questions, remarks):
+    """(question, thinking, answer)."""
+    draw = rng.random()
+    if draw < 0.45:
+        return about_itself(rng)
+    if draw < 0.62:
+        return unknown(rng, words)
+    if draw < 0.8:
+        return remark(rng, questions, remarks)
+    return fact(rng) if draw < 0.92 else how_to(rng)
+
+
+def introduced(rng, names):
+    """Two turns: a name is told and asked for."""
+    name = rng.choice(names)
+    told = rng.choice(["My name is {}.", "I am {}.", "my name is {}", "I'm {}", "call me {}", "Hi, I am {}."]).format(name)
+    asked = rng.choice(["What is my name?", "what's my name", "Who am I?", "do you know my name", "What did I say my name was?"])
+    return [(told, f"The user is called {name}.", rng.choice(["Hello, {}!", "Nice to meet you, {}.", "Hello {}! What shall we work out?"]).format(name)),
+            (asked, f"The user said it: {name}.", rng.choice(["Your name is {}.", "You are {}.", "{}."]).format(name))]
+
+
+def conversation(turns, rng, system_share, keep_share=0.3):
+    """Turns are (question, thinking, answer). As when it is asked, earlier turns have lost their thinking, and then they are
+    there to be read; in a share of the conversations they keep it."""
+    messages = [{"role": "system", "content": rng.choice(SYSTEMS)}] if rng.random() < system_share else []
+    keep = rng.random() < keep_share
+    for at, (question, thinking, answer) in enumerate(turns):
+        messages.append({"role": "user", "content": question})
+        if keep or at == len(turns) - 1:
+            messages.append({"role": "assistant", "reasoning_content": thinking, "content": answer})
+        else:
+            messages.append({"role": "assistant", "content": answer, "learn": "nothing"})
+    return {"messages": messages}
+
+
+def is_held_out(question):
+    return zlib.crc32(question.encode()) % 10 == 0
+
+
+def turn_of(record):
+    """(question, thinking, answer) of a conversation of one turn."""
+    question, answer = record["messages"][-2:]
+    return question["content"], answer["reasoning_content"], answer["content"]
+
+
+def make(args, rng):
+    words = [word for word in lines_of("words.txt") if 3 <= len(word) <= 10]
+    questions, remarks = lines_of("questions.txt"), lines_of("remarks.txt")
+    if args.kind == "talk":
+        names = lines_of("names.txt")
+        for _ in range(args.count):
+            turns = introduced(rng, names) if rng.random() < 0.03 else [small_talk(rng, words, questions, remarks)]
+            yield conversation(turns, rng, 0.15)
+    elif args.kind == "plain":
+        made = 0
+        while made < args.count:
+            kind, question, thinking, answer = plain(rng, words)
+            if is_held_out(question) != args.heldout:
+                continue
+            made += 1
+            yield {"task": kind, **conversation([(question, thinking, answer)], rng, 0.1)}
+    elif args.kind == "tools":
+        for _ in range(args.count):
+            yield tool_dialogue(rng, lambda rng: small_talk(rng, words, questions, remarks))
+
+
+def ask(record, rng):
+    """The record's question in plain words, in a file of conversations or of problems."""
+    user = next(message for message in reversed(record["messages"]) if message["role"] == "user")
+    user["content"] = phrase(record["task"], user["content"], rng)
+    return record if user["content"] else None
+
+
+def cut(record, rng):
+    """The budget may end a thinking anywhere, and may be 0."""
+    answer = record["messages"][-1]
+    thinking = answer["reasoning_content"]
+    answer["reasoning_content"] = thinking[:rng.randint(0, len(thinking))] if rng.random() < 0.7 else ""
+    answer["learn"] = "answer"
+    return record
+
+
+def turns(records, rng):
+    records = iter(records)
+    while True:
+        several = [record for _, record in zip(range(rng.choice([2, 2, 3])), records)]
+        if len(several) < 2:
+            return
+        yield conversation([turn_of(record) for record in several], rng, 0.15)
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("kind", choices=["talk", "ask"])
+    parser.add_argument("kind", choices=["talk", "plain", "tools", "ask", "cut", "turns"])
     parser.add_argument("--count", type=int, default=10)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--words", help="a text whose words questions are made of")
+    parser.add_argument("--heldout", action="store_true")
     args = parser.parse_args()
     rng = random.Random(f"{args.kind} {args.seed}")
-    if args.kind == "ask":
-        for line in sys.stdin:
-            record = json.loads(line)
-            asked = phrase(record["task"], record["messages"][-2]["content"], rng)
-            if asked:
-                record["messages"][-2]["content"] = asked
-                sys.stdout.write(json.dumps(record) + "\n")
-        return
-    words = []
-    if args.words:
-        with open(args.words, encoding="utf-8") as file:
-            words = sorted({word for word in re.findall(r"\b[a-z]{3,10}\b", file.read(3_000_000))})
-    for _ in range(args.count):
-        sys.stdout.write(json.dumps(talk(rng, words)) + "\n")
+    records = (json.loads(line) for line in sys.stdin) if args.kind in ("ask", "cut", "turns") else ()
+    if args.kind == "turns":
+        records = turns(records, rng)
+    elif args.kind in ("ask", "cut"):
+        change = {"ask": ask, "cut": cut}[args.kind]
+        records = (changed for record in records if (changed := change(record, rng)))
+    else:
+        records = make(args, rng)
+    for record in records:
+        sys.stdout.write(json.dumps(record) + "\n")
 
 
 if __name__ == "__main__":
