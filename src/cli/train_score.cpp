@@ -7,6 +7,7 @@
 #include "cli/common_flags.h"
 #include "cli/device.h"
 #include "cli/input.h"
+#include "cli/interrupt.h"
 #include "cli/usage_error.h"
 #include "cli/verbs.h"
 #include "engine/engine.h"
@@ -120,8 +121,9 @@ int run_score(const TrainScoreOptions& options, Session& session) {
                {"95%"},
                {"in form", Table::Align::kRight},
                {"tokens", Table::Align::kRight}});
+  const Interrupt interrupt;
   for (const std::string_view task : chosen)
-    for (int64_t level = options.least_level; level <= options.most_level; ++level) {
+    for (int64_t level = options.least_level; level <= options.most_level && !interrupt.requested(); ++level) {
       terminal.progress(fmt::format("{} level {}", task, level));
       std::vector<rl::Problem> problems;
       for (int64_t at = 0; at < options.count; ++at)
@@ -157,7 +159,8 @@ Command define_train_score() {
           "checks the answers by the tasks' rules. An answer that is right but not in form (one thinking block, "
           "closed, "
           "then one answer) is not right. Intervals are Wilson's; the samples of one problem are not independent, so "
-          "with --samples they are too narrow.",
+          "with --samples they are too narrow. Ctrl-C ends after the task and level that it is at, and shows what "
+          "there is.",
       .arguments = {{"MODEL", "folder with config.json, *.safetensors and tokenizer files; or nano",
                      ValueKind::kFolder}},
       .examples = {{"minimax train score nano --level 2", "all tasks at level 2"},
