@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <charconv>
 #include <cstring>
 #include <filesystem>
 #include <fstream>
@@ -100,6 +101,20 @@ std::pair<int64_t, int64_t> parse_levels(const std::string& text, const std::str
     throw UsageError(fmt::format("--level \"{}\", expected a level from 1 to {} or a range as 1-3", text, rl::kLevels),
                      verb);
   return {least, most};
+}
+
+int64_t parse_bytes(const std::string& word, const std::string& flag, const std::string& verb) {
+  double number = 0;
+  const char* end = word.data() + word.size();
+  const auto [unit, failure] = std::from_chars(word.data(), end, number);
+  const std::string suffix(unit, end);
+  constexpr std::pair<const char*, double> kUnits[] = {{"", 1},         {"KB", 1e3},     {"MB", 1e6},
+                                                       {"GB", 1e9},     {"TB", 1e12},    {"KiB", 0x1p10},
+                                                       {"MiB", 0x1p20}, {"GiB", 0x1p30}, {"TiB", 0x1p40}};
+  for (const auto& [name, factor] : kUnits)
+    if (failure == std::errc{} && suffix == name && number >= 0 && number * factor < 0x1p62)
+      return static_cast<int64_t>(number * factor);
+  throw UsageError(fmt::format("{}: \"{}\" is no amount of memory, expected one like 8GB or 512MiB", flag, word), verb);
 }
 
 void check_model_folder(const std::string& model) {

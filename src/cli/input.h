@@ -31,6 +31,9 @@ std::string take_model(Command& command, const std::string& from_flag, size_t mo
 /// Levels of the generated tasks: "3" or "1-4". Throws UsageError.
 std::pair<int64_t, int64_t> parse_levels(const std::string& text, const std::string& verb);
 
+/// "8GB", "512MiB", "1000000": bytes. Throws UsageError, naming the flag, when it is no such amount.
+int64_t parse_bytes(const std::string& word, const std::string& flag, const std::string& verb);
+
 /// Throws kNotFound, in words that help, for a folder that is not one with a config.json: a name of a model that is
 /// not built in, a file, a folder of something else.
 void check_model_folder(const std::string& model);

@@ -121,6 +121,18 @@ struct BenchOptions {
   bool json = false;
 };
 
+struct QuantizeVerbOptions {
+  std::string model, out;
+  std::string type;         ///< a recipe's rules
+  std::string recipe_file;  ///< the same, in lines
+  std::string fit;          ///< "24GB": the best recipe that leaves room for one sequence
+  int64_t context_size = 32768;
+  std::string calibration_file;
+  bool nearest = false;  ///< plain rounding, to compare with
+  std::string shard_size = "4GiB";
+  bool json = false;
+};
+
 struct TrainGradOptions {
   ModelOptions model;
   std::string io_file, out_file;

@@ -34,22 +34,6 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// "8GB", "512MiB", "1000000": bytes.
-int64_t parse_bytes(const std::string& word, const std::string& flag) {
-  double number = 0;
-  const char* end = word.data() + word.size();
-  const auto [unit, failure] = std::from_chars(word.data(), end, number);
-  const std::string suffix(unit, end);
-  constexpr std::pair<const char*, double> kUnits[] = {{"", 1},         {"KB", 1e3},     {"MB", 1e6},
-                                                       {"GB", 1e9},     {"TB", 1e12},    {"KiB", 0x1p10},
-                                                       {"MiB", 0x1p20}, {"GiB", 0x1p30}, {"TiB", 0x1p40}};
-  for (const auto& [name, factor] : kUnits)
-    if (failure == std::errc{} && suffix == name && number >= 0 && number * factor < 0x1p62)
-      return static_cast<int64_t>(number * factor);
-  throw UsageError(fmt::format("{}: \"{}\" is no amount of memory, expected one like 8GB or 512MiB", flag, word),
-                   "serve");
-}
-
 // Tells systemd, when it is listening (Type=notify). The protocol is one datagram.
 void notify_manager(const std::string& state) {
   const char* path = std::getenv("NOTIFY_SOCKET");
@@ -101,7 +85,7 @@ engine::EngineOptions engine_options(const ServeOptions& options, const ModelCon
   engine::EngineOptions engine;
   if (options.model.context_size > 0) engine.context = options.model.context_size;
   engine.context = std::min(engine.context, config.max_positions);
-  if (!options.memory.empty()) engine.memory_bytes = parse_bytes(options.memory, "--memory");
+  if (!options.memory.empty()) engine.memory_bytes = parse_bytes(options.memory, "--memory", "serve");
   engine.max_running = options.max_running;
   engine.max_waiting = options.max_waiting;
   engine.step_tokens = std::max(options.step_tokens, options.max_running);  // a step has a token for every answer
@@ -112,7 +96,7 @@ engine::EngineOptions engine_options(const ServeOptions& options, const ModelCon
   engine.gpu = gpu;
   engine.deterministic = options.model.deterministic;
   engine.spill_folder = options.spill_folder;
-  if (!options.spill.empty()) engine.spill_bytes = parse_bytes(options.spill, "--spill");
+  if (!options.spill.empty()) engine.spill_bytes = parse_bytes(options.spill, "--spill", "serve");
   return engine;
 }
 

@@ -21,6 +21,7 @@ Command define_serve();
 Command define_forward();
 Command define_tokenize();
 Command define_inspect();
+Command define_quantize();
 Command define_bench();
 Command define_doctor();
 Command define_train_sft();
