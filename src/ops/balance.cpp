@@ -6,6 +6,7 @@
 
 #include "core/tape.h"
 #include "cuda/matmul.h"
+#include "ops/transfer.h"
 
 namespace minimax::ops {
 namespace {
@@ -28,10 +29,9 @@ std::vector<double> shares(const Routing& routing, int64_t experts) {
 }
 
 /// dz[e] = dloss * experts / tokens * p[e] * (F[e] - sum over j of p[j] F[j])
-void balance_loss_backward(const Context& ctx, const Tensor& router_logits, const Routing& routing, double dloss,
-                           const Tensor& dlogits) {
+void balance_loss_backward(const Context& ctx, const Tensor& router_logits, const std::vector<double>& share,
+                           double dloss, const Tensor& dlogits) {
   const int64_t tokens = router_logits.dim(0), experts = router_logits.dim(1);
-  const std::vector<double> share = shares(routing, experts);
   const double factor = dloss * static_cast<double>(experts) / static_cast<double>(tokens);
   ctx.threads->parallel_for(tokens, 64, [&](int64_t begin, int64_t end) {
     std::vector<double> p(static_cast<size_t>(experts));
@@ -45,10 +45,15 @@ void balance_loss_backward(const Context& ctx, const Tensor& router_logits, cons
   });
 }
 
-Tensor balance_loss_gpu(const Context& ctx, const Tensor& router_logits, const Routing& routing) {
+Tensor balance_loss_gpu(const Context& ctx, const Tensor& router_logits, const Routing& routing,
+                        const std::vector<double>* given) {
   Tensor out = ctx.empty({1});
-  const Tensor shares = ctx.empty({router_logits.dim(1)});
+  Tensor shares = ctx.empty({router_logits.dim(1)});
   cuda::balance_loss(ctx, router_logits, routing.experts, out, shares);
+  if (given) {
+    const std::vector<float> rounded(given->begin(), given->end());
+    shares = to_device(ctx, Tensor::from(std::span(rounded), shares.shape()));
+  }
   if (ctx.tape)
     ctx.tape->record([=](Context& ctx, Gradients& d) {
       const Tensor dout = d.take(out);
@@ -62,14 +67,17 @@ Tensor balance_loss_gpu(const Context& ctx, const Tensor& router_logits, const R
 
 }  // namespace
 
-Tensor balance_loss(const Context& ctx, const Tensor& router_logits, const Routing& routing) {
+Tensor balance_loss(const Context& ctx, const Tensor& router_logits, const Routing& routing,
+                    const std::vector<double>* given) {
   MM_CHECK_DTYPE(router_logits, DType::kFloat32);
   MM_CHECK(router_logits.rank() == 2 && routing.experts.rank() == 2 && router_logits.dim(0) == routing.experts.dim(0) &&
                router_logits.dim(0) > 0,
            "balance_loss: experts ", routing.experts.shape(), " for router logits ", router_logits.shape());
-  if (ctx.device == Device::kCuda) return balance_loss_gpu(ctx, router_logits, routing);
   const int64_t tokens = router_logits.dim(0), experts = router_logits.dim(1);
-  const std::vector<double> share = shares(routing, experts);
+  MM_CHECK(!given || static_cast<int64_t>(given->size()) == experts, "balance_loss: shares of ",
+           given ? given->size() : 0, " experts for router logits ", router_logits.shape());
+  if (ctx.device == Device::kCuda) return balance_loss_gpu(ctx, router_logits, routing, given);
+  const std::vector<double> share = given ? *given : shares(routing, experts);
   std::vector<double> p(static_cast<size_t>(experts));
   double loss = 0;
   for (int64_t token = 0; token < tokens; ++token) {
@@ -83,15 +91,21 @@ Tensor balance_loss(const Context& ctx, const Tensor& router_logits, const Routi
       const Tensor dout = d.take(out);
       if (!dout.defined()) return;
       const Tensor dlogits = ctx.empty(router_logits.shape());
-      balance_loss_backward(ctx, router_logits, routing, static_cast<double>(*dout.data<float>()), dlogits);
+      balance_loss_backward(ctx, router_logits, share, static_cast<double>(*dout.data<float>()), dlogits);
       d.add(router_logits, dlogits);
     });
   return out;
 }
 
-void add_balance_loss(const Context& ctx, const Tensor& router_logits, const Routing& routing) {
+void add_balance_loss(const Context& ctx, const Tensor& router_logits, const Tensor& router, const Routing& routing) {
   if (!ctx.tape || !ctx.balance) return;
-  const Tensor loss = balance_loss(ctx, router_logits, routing);
+  const std::vector<double>* given = nullptr;
+  if (ctx.balance->shares) {
+    const auto found = ctx.balance->shares->find(router.raw());
+    MM_CHECK(found != ctx.balance->shares->end(), "balance_loss: no shares of this router's experts");
+    given = &found->second;
+  }
+  const Tensor loss = balance_loss(ctx, router_logits, routing, given);
   ctx.balance->sum += static_cast<double>(*to_host(loss).data<float>());
   ++ctx.balance->layers;
   // Recorded after the loss, so run right before its backward.

@@ -66,7 +66,7 @@ TEST(BalanceLoss, IsATermOfTheLoss) {
     ctx.tape = &tape;
     ctx.balance = balance;
     const Routing routing = route(ctx, logits, 2);
-    add_balance_loss(ctx, logits, routing);
+    add_balance_loss(ctx, logits, logits, routing);
     d.add(routing.weights, dweights);
     tape.backward(ctx, d);
     EXPECT_EQ(d.size(), 1);
@@ -87,6 +87,43 @@ TEST(BalanceLoss, IsATermOfTheLoss) {
   EXPECT_LT(derivatives.error(0, difference), 1e-6);
 }
 
+// Parts of a batch with the shares of all of it, weighted by their tokens: the loss and the gradient of the whole.
+TEST(BalanceLoss, PartsWithTheSharesOfTheWholeAddUp) {
+  test::Machine machine(cpu::kernels(), 1);
+  test::Random random(4);
+  const int64_t tokens = 20, experts = 4, first = 7;
+  const Tensor logits = random.normal({tokens, experts}, 2);
+  const Routing routing = route(machine.ctx(), logits, 2);
+  std::vector<double> shares(experts, 0.0);
+  for (const int32_t expert : routing.experts.span<int32_t>()) shares[static_cast<size_t>(expert)] += 1.0 / tokens;
+  const auto run = [&](const Tensor& z, const std::vector<double>* given, double weight, double& loss) {
+    Context ctx = machine.ctx();
+    Tape tape;
+    Gradients d;
+    ctx.tape = &tape;
+    const Tensor out = balance_loss(ctx, z, route(machine.ctx(), z, 2), given);
+    loss += weight * static_cast<double>(*out.data<float>());
+    const auto w = static_cast<float>(weight);
+    d.add(out, Tensor::from(std::span<const float>(&w, 1), {1}));
+    tape.backward(ctx, d);
+    const auto span = d.find(z)->span<float>();
+    return std::vector<float>(span.begin(), span.end());
+  };
+  double want = 0, got = 0;
+  const std::vector<float> whole = run(logits, nullptr, 1, want);
+  const std::span<const float> all = logits.span<float>();
+  std::vector<float> parts;
+  for (const auto& [begin, count] : {std::pair<int64_t, int64_t>{0, first}, {first, tokens - first}}) {
+    const Tensor part = Tensor::from(
+        all.subspan(static_cast<size_t>(begin * experts), static_cast<size_t>(count * experts)), {count, experts});
+    const std::vector<float> d = run(part, &shares, static_cast<double>(count) / tokens, got);
+    parts.insert(parts.end(), d.begin(), d.end());
+  }
+  EXPECT_NEAR(got, want, 1e-6);
+  ASSERT_EQ(parts.size(), whole.size());
+  for (size_t i = 0; i < whole.size(); ++i) EXPECT_NEAR(parts[i], whole[i], 1e-6);
+}
+
 TEST(BalanceLoss, Errors) {
   test::Machine machine(cpu::kernels(), 1);
   const Context ctx = machine.ctx();
@@ -97,6 +134,9 @@ TEST(BalanceLoss, Errors) {
   EXPECT_EQ(error(Tensor::zeros({3, 4}, DType::kFloat32)), "balance_loss: experts [2, 2] for router logits [3, 4]");
   EXPECT_EQ(error(logits.view({8})), "balance_loss: experts [2, 2] for router logits [8]");
   EXPECT_EQ(error(Tensor::zeros({2, 1}, DType::kFloat32)), "balance_loss: expert 1 of 1");
+  const std::vector<double> shares(3, 0.5);
+  EXPECT_EQ(test::error_of([&] { balance_loss(ctx, logits, routing, &shares); }),
+            "balance_loss: shares of 3 experts for router logits [2, 4]");
 }
 
 }  // namespace

@@ -17,23 +17,35 @@ namespace minimax {
 class RouterReplay {
  public:
   /// From now on decisions are taken, not kept.
-  void freeze() { frozen_ = true; }
-  bool frozen() const { return frozen_; }
+  void freeze() { use_ = Use::kTake; }
+  bool frozen() const { return use_ == Use::kTake; }
+  /// From now on routers decide by themselves, and are only compared with what was kept.
+  void compare() { use_ = Use::kCompare; }
+  /// While decisions are kept, the routers' entropy is measured too.
+  void measure_entropy() { measures_entropy_ = true; }
 
   /// What ops::route gives, with the experts kept here when frozen. Throws kInvalidArgument when they were kept for
   /// another number of tokens.
   ops::Routing route(const Context& ctx, const Tensor& router_logits, const Tensor& router, int64_t top_k);
 
-  /// Of the choices since freeze(), how many the live logits would have made otherwise (as sets), and all.
+  /// Of the choices since freeze() or compare(), how many the live logits would have made otherwise (as sets), and all.
   int64_t flips() const { return flips_; }
   int64_t choices() const { return choices_; }
   int64_t bytes() const;
-  /// Tokens that went to each expert of each mixture while decisions were kept. [experts of the router] each.
+  /// Of each mixture, by its router: the experts that were kept, [tokens, top_k] int32 where the batch was computed.
   const std::unordered_map<const void*, Tensor>& chosen() const { return chosen_; }
+  /// Likewise: sum over the tokens of the entropy, in nats, of the softmax over all experts.
+  const std::unordered_map<const void*, double>& entropy() const { return entropy_; }
 
  private:
+  enum class Use : uint8_t { kKeep, kTake, kCompare };
+
+  void count_flips(const Tensor& live, const Tensor& kept);
+
   std::unordered_map<const void*, Tensor> chosen_;  // router -> [tokens, top_k] int32
-  bool frozen_ = false;
+  std::unordered_map<const void*, double> entropy_;
+  Use use_ = Use::kKeep;
+  bool measures_entropy_ = false;
   int64_t flips_ = 0, choices_ = 0;
 };
 

@@ -61,6 +61,25 @@ TEST_F(RouterReplayTest, TakesTheChoiceAndWeighsItByLiveLogits) {
               ElementsAre(testing::FloatEq(slope), testing::FloatEq(-slope), 0, 0, 0, 0, 0, 0));
 }
 
+TEST_F(RouterReplayTest, ComparesWithoutTakingAndMeasuresEntropy) {
+  RouterReplay replay;
+  replay.measure_entropy();
+  const std::vector<float> before = {3, 2, 1, 0, /**/ 0, 0, 0, 0}, after = {0, 1, 5, 3, /**/ 0, 0, 0, 0};
+  replay.route(machine.ctx(), Tensor::from(std::span(before), {2, 4}), router, 2);
+  double entropy = std::log(4.0), sum = 0;  // of the second token
+  for (const double z : {3, 2, 1, 0}) sum += std::exp(z);
+  for (const double z : {3, 2, 1, 0}) entropy -= std::exp(z) / sum * std::log(std::exp(z) / sum);
+  EXPECT_NEAR(replay.entropy().at(router.raw()), entropy, 1e-6);
+  replay.compare();
+  EXPECT_FALSE(replay.frozen());
+  const Tensor live = Tensor::from(std::span(after), {2, 4});
+  const ops::Routing want = ops::route(machine.ctx(), live, 2), got = replay.route(machine.ctx(), live, router, 2);
+  EXPECT_EQ(experts(got), experts(want));
+  EXPECT_TRUE(test::same_bits(got.weights, want.weights));
+  EXPECT_EQ(replay.flips(), 1);
+  EXPECT_EQ(replay.choices(), 2);
+}
+
 TEST_F(RouterReplayTest, BelongsToOneBatchAndKnowsItsRouters) {
   RouterReplay replay;
   const Tensor logits = random.normal({5, 4}), others = random.normal({5, 4}), more = random.normal({6, 4});
