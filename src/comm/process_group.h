@@ -6,6 +6,8 @@
 #include <memory>
 #include <span>
 #include <string>
+#include <type_traits>
+#include <vector>
 
 #include "core/tensor.h"
 
@@ -30,6 +32,22 @@ class ProcessGroup {
 
   bool is_first() const { return rank() == 0; }
 };
+
+/// All processes' values, those of process 0 first.
+template <class T>
+std::vector<T> all_gather(ProcessGroup& group, std::span<const T> values) {
+  static_assert(std::is_trivially_copyable_v<T>);
+  std::vector<T> all;
+  for (int root = 0; root < group.size(); ++root) {
+    int64_t count = root == group.rank() ? static_cast<int64_t>(values.size()) : 0;
+    group.broadcast(std::as_writable_bytes(std::span(&count, 1)), root);
+    std::vector<T> part(static_cast<size_t>(count));
+    if (root == group.rank()) part.assign(values.begin(), values.end());
+    group.broadcast(std::as_writable_bytes(std::span(part)), root);
+    all.insert(all.end(), part.begin(), part.end());
+  }
+  return all;
+}
 
 /// This process alone.
 std::unique_ptr<ProcessGroup> one_process();

@@ -133,6 +133,7 @@ void PolicyCounts::add(const PolicyCounts& other) {
   ratio_max = std::max(ratio_max, other.ratio_max);
   kl1_sum += other.kl1_sum;
   kl3_sum += other.kl3_sum;
+  ratios.insert(ratios.end(), other.ratios.begin(), other.ratios.end());
 }
 
 PolicyTerms policy_terms(const PolicyLoss& loss, std::span<const double> log_probs,
@@ -162,6 +163,7 @@ PolicyTerms policy_terms(const PolicyLoss& loss, std::span<const double> log_pro
                     .ratio_max = ratio,
                     .kl1_sum = -log_ratio,
                     .kl3_sum = ratio - 1 - log_ratio});
+    out.counts.ratios.push_back(static_cast<float>(ratio));
     if (high || low || dual) continue;
     const double coefficient = weights[token] * std::clamp(ratio, loss.ratio_min, loss.ratio_max) * advantage;
     out.dlog_probs[token] = -coefficient;

@@ -74,8 +74,9 @@ struct PolicyCounts {
   double masked_low = 0;       ///< M = 0 with A < 0 and r < 1 - mask_low
   double region = 0;           ///< tokens that PPO's clipping at 0.2/0.28 would have dropped: whether CISPO matters
   double ratio_sum = 0, ratio_max = 0;
-  double kl1_sum = 0;  ///< of old_log_prob - log_prob
-  double kl3_sum = 0;  ///< of r - 1 - log r
+  double kl1_sum = 0;              ///< of old_log_prob - log_prob
+  double kl3_sum = 0;              ///< of r - 1 - log r
+  std::vector<float> ratios = {};  ///< each token's, for percentiles
 
   void add(const PolicyCounts& other);
 };

@@ -134,6 +134,7 @@ void read_optimizer(RecipeTable table, TrainerOptions& options) {
   adamw.max_norm = table.number("max_norm", 0, 1e9).value_or(adamw.max_norm);
   options.skip_factor = table.number("skip_factor", 0, 1e9).value_or(options.skip_factor);
   options.pass.balance = table.number("balance", 0, 100).value_or(1e-3);
+  options.balance_over_step = table.choice("balance_over", {"step", "pass"}).value_or("step") == "step";
   options.pass.checkpoint_layers = table.boolean("checkpoint_layers").value_or(false);
   table.done();
 }

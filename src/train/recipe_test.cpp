@@ -54,7 +54,7 @@ TEST_F(RecipeTest, EverythingCanBeSaid) {
       "[batch]\ntokens = 100\npass_tokens = 50\ncontext = 40\n"
       "[schedule]\nsteps = 50\nrate = 3e-4\nwarmup = 7\ndecay = \"wsd\"\ndecay_steps = 9\nfinal_share = 0\n"
       "[optimizer]\nbeta1 = 0.8\nbeta2 = 0.9\neps = 1e-8\nweight_decay = 0.1\nmax_norm = 0.5\nskip_factor = 10\n"
-      "balance = 0\ncheckpoint_layers = true\n"
+      "balance = 0\nbalance_over = \"pass\"\ncheckpoint_layers = true\n"
       "[checkpoints]\nevery = 20\nkeep_last = 3\n"
       "[[sample]]\nprompt = \"1+1=\"\ntemperature = 0.5\nmax_tokens = 9\n"
       "[lora]\nrank = 4\nalpha = 8\nexperts = true\n");
@@ -72,6 +72,7 @@ TEST_F(RecipeTest, EverythingCanBeSaid) {
   EXPECT_EQ(recipe.schedule.decay_steps, 9);
   EXPECT_EQ(recipe.trainer.optimizer.max_norm, 0.5);
   EXPECT_TRUE(recipe.trainer.pass.checkpoint_layers);
+  EXPECT_FALSE(recipe.trainer.balance_over_step);
   EXPECT_EQ(recipe.keep_last, 3);
   EXPECT_EQ(recipe.samples.at(0).max_tokens, 9);
   EXPECT_TRUE(recipe.lora.experts);

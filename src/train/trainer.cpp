@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <optional>
 
 #include "model/parameters.h"
 #include "model/placement.h"
@@ -72,12 +73,14 @@ void add_up(PassReport& report, comm::ProcessGroup& group) {
                      policy.ratio_sum,
                      policy.kl1_sum,
                      policy.kl3_sum};
+  policy.ratios = comm::all_gather<float>(group, policy.ratios);
   group.all_reduce_sum(std::span<double>(values));
   report.loss = values[0];
   report.balance = values[1];
   report.tokens = std::llround(values[2]);
   report.targets = std::llround(values[3]);
-  // The largest ratio stays this process's own.
+  const double largest =
+      policy.ratios.empty() ? 0 : static_cast<double>(*std::max_element(policy.ratios.begin(), policy.ratios.end()));
   policy = {.tokens = values[4],
             .capped = values[5],
             .capped_positive = values[6],
@@ -85,9 +88,10 @@ void add_up(PassReport& report, comm::ProcessGroup& group) {
             .masked_low = values[8],
             .region = values[9],
             .ratio_sum = values[10],
-            .ratio_max = policy.ratio_max,
+            .ratio_max = largest,
             .kl1_sum = values[11],
-            .kl3_sum = values[12]};
+            .kl3_sum = values[12],
+            .ratios = std::move(policy.ratios)};
 }
 
 void check_batch(const TrainBatch& batch) {
@@ -134,13 +138,13 @@ TrainableModel make_trainable(const Context& ctx, const MiniMaxM1& source, DType
 }
 
 PassReport run_pass(const Context& outer, const MiniMaxM1& model, const TrainBatch& batch, const PassOptions& options,
-                    double share, Gradients& gradients) {
+                    double share, Gradients& gradients, const ExpertShares* expert_shares) {
   check_batch(batch);
   PassReport report{.tokens = batch.token_count(), .targets = static_cast<int64_t>(batch.rows.size())};
   if (batch.rows.empty()) return report;
   Tape tape;
   const auto layers = static_cast<double>(model.layers.size());
-  BalanceLoss balance{.coefficient = static_cast<float>(options.balance * share / layers)};
+  BalanceLoss balance{.coefficient = static_cast<float>(options.balance * share / layers), .shares = expert_shares};
   Context ctx = outer;
   ctx.tape = &tape;
   ctx.checkpoint_layers = options.checkpoint_layers;
@@ -172,8 +176,37 @@ Trainer::Trainer(const Context& ctx, const TrainableModel& trainable, TrainerOpt
     optimizer_.add(ctx_, parameter.value, parameter.decays, parameter.master);
 }
 
-PassReport Trainer::accumulate(const TrainBatch& batch, double share) {
-  return run_pass(ctx_, model(), batch, options_.pass, share, gradients_);
+PassReport Trainer::accumulate(const TrainBatch& batch, double share, const ExpertShares* expert_shares) {
+  return run_pass(ctx_, model(), batch, options_.pass, share, gradients_, expert_shares);
+}
+
+ExpertShares Trainer::expert_shares(std::span<const TrainBatch> batches) const {
+  const auto experts = static_cast<size_t>(model().config.experts);
+  // [layers, experts] how many tokens chose each expert, and all tokens.
+  std::vector<double> counts(model().layers.size() * experts + 1, 0.0);
+  for (size_t i = 0; i < batches.size(); ++i) {
+    if (!is_own(i) || batches[i].tokens.empty()) continue;
+    RouterReplay fresh;
+    const RouterReplay* choices = batches[i].router_replay.get();
+    if (!choices || !choices->frozen()) {
+      Context ctx = ctx_;
+      ctx.router_replay = &fresh;
+      model().hidden(ctx, batches[i].batch(), {});
+      choices = &fresh;
+    }
+    counts.back() += static_cast<double>(batches[i].token_count());
+    for (size_t layer = 0; layer < model().layers.size(); ++layer) {
+      const Tensor chosen = ops::to_host(ctx_, choices->chosen().at(model().layers[layer].moe.router.data.raw()));
+      for (const int32_t expert : chosen.span<int32_t>()) counts[layer * experts + static_cast<size_t>(expert)] += 1;
+    }
+  }
+  if (group_) group_->all_reduce_sum(std::span(counts));
+  ExpertShares shares;
+  for (size_t layer = 0; layer < model().layers.size(); ++layer) {
+    std::vector<double>& of_layer = shares[model().layers[layer].moe.router.data.raw()];
+    for (size_t e = 0; e < experts; ++e) of_layer.push_back(counts[layer * experts + e] / counts.back());
+  }
+  return shares;
 }
 
 double Trainer::norm_limit() const {
@@ -198,9 +231,10 @@ void Trainer::add_up_gradients() {
   }
 }
 
-StepReport Trainer::update(double rate) {
+StepReport Trainer::update(double rate, const std::function<void()>& look) {
   if (adapters_) adapters_->project(ctx_, gradients_);
   add_up_gradients();
+  if (look) look();
   const StepReport report = optimizer_.step(ctx_, gradients_, rate, norm_limit());
   if (std::isfinite(report.gradient_norm)) {
     recent_norms_.push_back(report.gradient_norm);
@@ -213,17 +247,19 @@ StepReport Trainer::update(double rate) {
   return report;
 }
 
-StepMetrics Trainer::step(std::span<const TrainBatch> batches, double rate) {
+StepMetrics Trainer::step(std::span<const TrainBatch> batches, double rate, const std::function<void()>& look) {
   int64_t tokens = 0;
+  std::optional<ExpertShares> shares;
+  if (options_.balance_over_step && options_.pass.balance > 0 && batches.size() > 1) shares = expert_shares(batches);
   for (const TrainBatch& batch : batches) tokens += batch.token_count();
   StepMetrics metrics{.rate = rate};
   for (size_t i = 0; i < batches.size(); ++i) {
     if (!is_own(i)) continue;
-    metrics.pass.add(
-        accumulate(batches[i], static_cast<double>(batches[i].token_count()) / static_cast<double>(tokens)));
+    metrics.pass.add(accumulate(batches[i], static_cast<double>(batches[i].token_count()) / static_cast<double>(tokens),
+                                shares ? &*shares : nullptr));
   }
   if (group_) add_up(metrics.pass, *group_);
-  metrics.optimizer = update(rate);
+  metrics.optimizer = update(rate, look);
   return metrics;
 }
 

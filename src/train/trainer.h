@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <deque>
+#include <functional>
 #include <span>
 #include <string>
 #include <vector>
@@ -11,6 +12,7 @@
 #include "core/context.h"
 #include "core/tape.h"
 #include "model/minimax_m1.h"
+#include "ops/balance.h"
 #include "train/adamw.h"
 #include "train/packing.h"
 #include "train/policy_loss.h"
@@ -45,6 +47,9 @@ struct PassOptions {
 struct TrainerOptions {
   AdamWOptions optimizer;
   PassOptions pass;
+  /// The balance loss is that of all tokens of a step, however it is cut into passes; where a step has several whose
+  /// experts are not known (frozen in a RouterReplay) this costs another forward pass. False: each pass by itself.
+  bool balance_over_step = true;
   double skip_factor = 0;  ///< steps whose gradient norm is so many times the median of the last 50; 0: none
 };
 
@@ -60,9 +65,9 @@ struct PassReport {
 };
 
 /// Forward and backward of one batch: adds to `gradients` those of every weight. `share`: of the step's tokens in this
-/// batch, for the balance loss, which sees the tokens of a batch together (there is no padding).
+/// batch, for the balance loss. `expert_shares`: those of the step; null: the batch is all of it (there is no padding).
 PassReport run_pass(const Context& ctx, const MiniMaxM1& model, const TrainBatch& batch, const PassOptions& options,
-                    double share, Gradients& gradients);
+                    double share, Gradients& gradients, const ExpertShares* expert_shares = nullptr);
 
 struct StepMetrics {
   PassReport pass;
@@ -91,19 +96,24 @@ class Trainer {
 
   /// One optimizer step from batches whose weights were normalised over all of them. In a group every process is given
   /// the same batches and computes those that are its own, every size()-th; gradients and metrics are added up, so that
-  /// all end with the same weights: those of one process but for the order of additions.
-  StepMetrics step(std::span<const TrainBatch> batches, double rate);
+  /// all end with the same weights: those of one process but for the order of additions. `look` is called when the
+  /// gradients are complete and not yet used.
+  StepMetrics step(std::span<const TrainBatch> batches, double rate, const std::function<void()>& look = {});
 
   // Its parts.
   /// run_pass into the step's gradients.
-  PassReport accumulate(const TrainBatch& batch, double share = 1);
+  PassReport accumulate(const TrainBatch& batch, double share = 1, const ExpertShares* expert_shares = nullptr);
+  /// Of all tokens of a step, all processes' batches together.
+  ExpertShares expert_shares(std::span<const TrainBatch> batches) const;
   /// Clips, updates the weights, and forgets the gradients.
-  StepReport update(double rate);
+  StepReport update(double rate, const std::function<void()>& look = {});
 
   /// log pi of every row's target by the weights as they are, without gradients: old_log_probs of a policy step, or a
   /// held-out loss. The same bits as the forward pass of a step that packs the sequences alike.
   std::vector<double> log_probs(const TrainBatch& batch) const;
 
+  /// Null: this process alone.
+  comm::ProcessGroup* group() const { return group_; }
   /// True for the batches of a step that this process computes.
   bool is_own(size_t batch) const;
 

@@ -91,6 +91,38 @@ TEST_F(TrainerTest, GradientsDoNotDependOnThePacking) {
   EXPECT_LT(difference(whole, parts, trainable.model), 1e-6);
 }
 
+// The balance loss is no sum over tokens: it must see those of the whole step, however that is cut into passes.
+TEST_F(TrainerTest, BalanceLossIsOverTheWholeStep) {
+  const TrainableModel trainable = make_trainable(ctx, source, DType::kFloat32);
+  const std::vector<TrainSequence> data = sequences(9);
+  const PassOptions options{.balance = 10};
+  // The balance loss of a step whose passes hold so many tokens at most; `shares`: those of the step, or each its own.
+  const auto run = [&](int64_t pass_tokens, bool shares, Gradients& gradients) {
+    const Trainer trainer(ctx, trainable, {.pass = options});
+    const std::vector<TrainBatch> batches = pack(data, pass_tokens);
+    const ExpertShares of_step = trainer.expert_shares(batches);
+    double balance = 0, tokens = 0;
+    for (const TrainBatch& batch : batches) tokens += static_cast<double>(batch.token_count());
+    for (const TrainBatch& batch : batches)
+      balance += run_pass(ctx, trainable.model, batch, options, static_cast<double>(batch.token_count()) / tokens,
+                          gradients, shares ? &of_step : nullptr)
+                     .balance;
+    return balance;
+  };
+  Gradients whole, cut, apart;
+  const double want = run(10000, false, whole);
+  EXPECT_NEAR(run(60, true, cut), want, 1e-6);
+  EXPECT_LT(difference(whole, cut, trainable.model), 1e-6);
+  // What each pass makes of its own tokens is something else.
+  EXPECT_GT(std::abs(run(60, false, apart) - want), 1e-3);
+  EXPECT_GT(difference(whole, apart, trainable.model), 1e-3);
+  // A trainer's steps are the former.
+  Trainer trainer(ctx, trainable, {.pass = options}), other(ctx, trainable, {.pass = options});
+  const StepMetrics one = trainer.step(pack(data, 10000), 0), many = other.step(pack(data, 60), 0);
+  EXPECT_NEAR(one.pass.balance, many.pass.balance, 1e-6);
+  EXPECT_NEAR(one.optimizer.gradient_norm, many.optimizer.gradient_norm, 1e-6 * one.optimizer.gradient_norm);
+}
+
 TEST_F(TrainerTest, OverfitsAFewSequences) {
   for (const DType working : {DType::kFloat32, DType::kBFloat16}) {
     const TrainableModel trainable = make_trainable(ctx, source, working);
