@@ -2,7 +2,9 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cmath>
+#include <iterator>
 #include <limits>
 #include <map>
 #include <vector>
@@ -20,6 +22,7 @@ namespace fs = std::filesystem;
 
 constexpr const char* kBlue = "#1f6feb";
 constexpr const char* kOrange = "#d9730d";
+constexpr const char* kColors[] = {kBlue, kOrange, "#1a7f37", "#8250df", "#bf3989", "#9a6700"};
 
 constexpr const char* kHead = R"(<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
@@ -83,29 +86,71 @@ Chart loss_chart(const Curves& curves) {
   return chart;
 }
 
+/// A chart of some metrics: those named, and for a name that ends in "*" all that begin so.
+struct Wanted {
+  const char* title;
+  std::vector<std::string> metrics;
+  bool log_y = false;
+};
+
+std::vector<Wanted> wanted_charts() {
+  return {
+      {"Held-out score", {"heldout/*"}},
+      {"Reward", {"reward/mean", "reward/domain.*"}},
+      {"Level of the problems", {"curriculum/*"}},
+      {"Groups that teach nothing: all wrong, all right", {"group/zero_var_0", "group/zero_var_1"}},
+      {"Gradient norm, before clipping", {"grad/norm"}, true},
+      {"Learning rate", {"rate"}},
+      {"Load-balancing loss (top_k when balanced)", {"loss/aux"}},
+      {"Load of the experts: deviation over mean", {"moe/load_cv"}},
+      {"Entropy", {"entropy/mean", "entropy/pos", "entropy/neg"}},
+      {"Length of answers, tokens", {"len/mean", "len/p99", "len/window"}},
+      {"Share of attempts in form; cut off; stopped for repetition", {"format_rate", "trunc_rate", "rep_stop_rate"}},
+      {"KL divergence from the sampler (k3)", {"kl/k3"}, true},
+      {"Ratio of the updates", {"ratio/max", "ratio/p99"}, true},
+      {"Share of tokens capped; that PPO would have dropped", {"cispo/capfrac", "ppo/region_frac"}},
+      {"Engine beside trainer: Pearson of probabilities", {"mismatch/pearson"}},
+      {"Tokens per second", {"tok/s"}},
+      {"Seconds of a batch", {"time/rollout", "time/score", "time/logprob", "time/update", "time/idle"}}};
+}
+
 std::string charts(const Curves& curves) {
   std::string out = "<div class=\"charts\">\n";
   if (curves.contains("loss")) out += svg(loss_chart(curves));
-  struct Wanted {
-    const char *metric, *title;
-    bool log_y;
-  };
-  for (const Wanted& wanted : {Wanted{"reward/mean", "Reward", false},
-                               {"grad/norm", "Gradient norm, before clipping", true},
-                               {"rate", "Learning rate", false},
-                               {"loss/aux", "Load-balancing loss (top_k when balanced)", false},
-                               {"entropy/mean", "Entropy", false},
-                               {"len/mean", "Length of answers, tokens", false},
-                               {"kl/k3", "KL divergence from the sampler (k3)", true},
-                               {"cispo/capfrac", "Share of tokens whose ratio is capped", false},
-                               {"tok/s", "Tokens per second", false}}) {
-    const auto found = curves.find(wanted.metric);
-    if (found == curves.end()) continue;
-    out += svg({.title = wanted.title,
-                .series = {{.name = "", .points = found->second, .color = kBlue}},
-                .log_y = wanted.log_y});
+  for (const Wanted& wanted : wanted_charts()) {
+    std::vector<std::string> names;
+    for (const std::string& name : wanted.metrics) {
+      const bool all = name.ends_with('*');
+      for (const auto& [metric, points] : curves)
+        if (all ? metric.starts_with(name.substr(0, name.size() - 1)) : metric == name) names.push_back(metric);
+    }
+    if (names.empty()) continue;
+    Chart chart{.title = wanted.title, .series = {}, .log_y = wanted.log_y};
+    for (const std::string& name : names)
+      chart.series.push_back({.name = names.size() == 1 ? "" : name,
+                              .points = curves.at(name),
+                              .color = kColors[chart.series.size() % std::size(kColors)],
+                              .dots = curves.at(name).size() < 60});
+    out += svg(chart);
   }
   return out + "</div>\n";
+}
+
+/// What the run warned of, the newest first.
+std::string alarms(const fs::path& file) {
+  constexpr size_t kMost = 100;
+  std::vector<std::string> items;
+  for (const io::json::value& value : read_jsonl(file)) {
+    const io::JsonField line(value, file.string());
+    if (!line["alarms"].has_value()) continue;
+    for (int64_t i = 0; i < line["alarms"].size(); ++i)
+      items.push_back(
+          fmt::format("<li>step {}: {}</li>\n", line["step"].integer(), escaped(line["alarms"][i].string())));
+  }
+  if (items.empty()) return "";
+  std::string out = fmt::format("<h2>Alarms: {}</h2>\n<ul>\n", items.size());
+  for (size_t i = 0; i < std::min(items.size(), kMost); ++i) out += items[items.size() - 1 - i];
+  return out + "</ul>\n";
 }
 
 std::string plain(const io::json::value& value) {
@@ -144,9 +189,21 @@ std::string samples(const fs::path& file) {
   return out;
 }
 
+/// Of a run of reinforcement learning.
+std::string summary_of_rewards(const Curves& curves) {
+  const auto reward = curves.find("reward/mean");
+  if (reward == curves.end() || reward->second.empty()) return "";
+  std::string out = fmt::format("{} batches; reward {:.3f} in the first, {:.3f} in the last", reward->second.back().x,
+                                reward->second.front().y, reward->second.back().y);
+  for (const auto& [name, points] : curves)
+    if (name.starts_with("heldout/") && name != "heldout/reward" && !points.empty())
+      out += fmt::format("; {} {:.3f} &rarr; {:.3f}", escaped(name.substr(8)), points.front().y, points.back().y);
+  return "<p>" + out + "</p>\n";
+}
+
 std::string summary(const Curves& curves) {
   const auto loss = curves.find("loss");
-  if (loss == curves.end() || loss->second.empty()) return "";
+  if (loss == curves.end() || loss->second.empty()) return summary_of_rewards(curves);
   std::string out = fmt::format("{} steps; loss {:.4f} at the first, {:.4f} at the last", loss->second.back().x,
                                 loss->second.front().y, loss->second.back().y);
   if (const auto held = curves.find("held_out/loss"); held != curves.end()) {
@@ -164,8 +221,8 @@ std::string report_body(const fs::path& run) {
   const std::string name = "<h1>" + escaped(fs::absolute(run).filename().string()) + "</h1>\n";
   const Curves curves = read_curves(run / "metrics.jsonl");
   if (curves.empty()) return name + "<p>no step is done yet</p>\n" + facts(run / "run.json");
-  return name + summary(curves) + charts(curves) + "<h2>Run</h2>\n" + facts(run / "run.json") +
-         samples(run / "samples.jsonl");
+  return name + summary(curves) + charts(curves) + alarms(run / "metrics.jsonl") + "<h2>Run</h2>\n" +
+         facts(run / "run.json") + samples(run / "samples.jsonl");
 }
 
 std::string report_page(const fs::path& run, bool live) {

@@ -116,5 +116,24 @@ TEST(Report, HasCurvesAndSamples) {
   EXPECT_LT(page.size(), 100'000u);
 }
 
+TEST(Report, OfReinforcementLearning) {
+  test::Folder folder;
+  RunFolder run(folder / "run");
+  for (int64_t step = 0; step <= 20; ++step) {
+    io::json::object line{{"step", step}};
+    if (step > 0) line["reward/mean"] = 0.01 * static_cast<double>(step);
+    if (step % 10 == 0) line["heldout/sum.greedy"] = 0.5, line["heldout/sum.avg"] = 0.25;
+    if (step == 7) line["alarms"] = io::json::array{"entropy < 30%"};
+    run.append(run.metrics_file(), line);
+  }
+  const std::string body = report_body(run.path());
+  EXPECT_THAT(body, HasSubstr("20 batches; reward 0.010 in the first, 0.200 in the last"));
+  EXPECT_THAT(body, HasSubstr("sum.greedy 0.500 &rarr; 0.500"));
+  EXPECT_THAT(body, HasSubstr("<title>Held-out score</title>"));
+  EXPECT_THAT(body, HasSubstr("heldout/sum.avg"));
+  EXPECT_THAT(body, HasSubstr("Alarms: 1"));
+  EXPECT_THAT(body, HasSubstr("step 7: entropy &lt; 30%"));
+}
+
 }  // namespace
 }  // namespace minimax::train
