@@ -157,6 +157,7 @@ struct TrainRlOptions {
   bool resume = false;
   int64_t batches = 0;           ///< 0: the recipe's
   std::optional<uint64_t> seed;  ///< none: the recipe's
+  std::optional<uint16_t> port;  ///< of a live page
 };
 
 struct TrainSftOptions {

@@ -1,5 +1,7 @@
 #include "cli/run_progress.h"
 
+#include <cstdlib>
+
 namespace minimax::cli {
 
 std::filesystem::path run_output(const std::string& out, const std::filesystem::path& of_recipe,
@@ -7,6 +9,12 @@ std::filesystem::path run_output(const std::string& out, const std::filesystem::
   if (!out.empty()) return out;
   if (!of_recipe.empty()) return of_recipe;
   return std::filesystem::path("runs") / std::filesystem::path(recipe_file).stem();
+}
+
+std::unique_ptr<comm::ProcessGroup> open_process_group() {
+  for (const char* name : {"OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "PMIX_RANK"})
+    if (std::getenv(name)) return comm::open_mpi();
+  return comm::one_process();
 }
 
 void RunProgress::show(const std::string& line, bool saved) {

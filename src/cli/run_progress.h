@@ -3,15 +3,20 @@
 
 #include <chrono>
 #include <filesystem>
+#include <memory>
 #include <string>
 
 #include "cli/terminal.h"
+#include "comm/process_group.h"
 
 namespace minimax::cli {
 
 /// --out when given, else what the recipe says, else runs/ and the recipe's name.
 std::filesystem::path run_output(const std::string& out, const std::filesystem::path& of_recipe,
                                  const std::string& recipe_file);
+
+/// The processes that mpirun, srun or another starter of MPI programs has started; else this one alone.
+std::unique_ptr<comm::ProcessGroup> open_process_group();
 
 /// One line rewritten in place; a line that stays when a checkpoint was saved, and now and then.
 class RunProgress {

@@ -1,8 +1,10 @@
 #include <fmt/format.h>
 
 #include <memory>
+#include <optional>
 
 #include "cli/interrupt.h"
+#include "cli/live_page.h"
 #include "cli/run_progress.h"
 #include "cli/usage_error.h"
 #include "cli/verbs.h"
@@ -31,6 +33,7 @@ int run_rl(const TrainRlOptions& options, Session& session) {
     recipe.policy.schedule.total_steps = options.batches * recipe.policy.minibatches * recipe.policy.epochs;
   }
   if (options.seed) recipe.seed = recipe.policy.seed = recipe.problems.seed = *options.seed;
+  const std::unique_ptr<comm::ProcessGroup> group = open_process_group();
   ThreadPool threads(session.global.threads);
   Arena arena;
   const Context ctx{.arena = &arena, .threads = &threads};
@@ -38,18 +41,27 @@ int run_rl(const TrainRlOptions& options, Session& session) {
   Interrupt interrupt;
   RunProgress progress(terminal);
   rl::RlCallbacks callbacks;
-  callbacks.note = [&](const std::string& text) { terminal.note(text); };
-  callbacks.alarm = [&](const std::string& text) {
-    terminal.clear_progress();
-    terminal.warn(text);
-  };
   callbacks.stop = [&] { return interrupt.requested(); };
-  callbacks.on_batch = [&](const rl::RlStatus& status) { progress.show(progress_line(status), status.saved); };
+  if (group->is_first()) {
+    callbacks.note = [&](const std::string& text) { terminal.note(text); };
+    callbacks.alarm = [&](const std::string& text) {
+      terminal.clear_progress();
+      terminal.warn(text);
+    };
+    callbacks.on_batch = [&](const rl::RlStatus& status) { progress.show(progress_line(status), status.saved); };
+  }
 
-  rl::ReinforcementRun run(std::move(recipe), ctx, options.resume, callbacks);
-  terminal.info(fmt::format("{} threads, {} kernels", threads.size(), cpu::kernels().isa));
+  rl::ReinforcementRun run(std::move(recipe), ctx, options.resume, callbacks, group.get());
+  terminal.info(fmt::format("process {} of {}, {} threads, {} kernels", group->rank(), group->size(), threads.size(),
+                            cpu::kernels().isa));
+  std::optional<LivePage> page;
+  if (options.port && group->is_first()) {
+    page.emplace(run.folder().path(), *options.port);
+    terminal.note(fmt::format("curves at http://127.0.0.1:{}/", page->port()));
+  }
   run.run();
   terminal.clear_progress();
+  if (!group->is_first()) return 0;
   train::write_report(run.folder().path());
   terminal.note(fmt::format("{} after batch {}; model in {}, curves in {}", interrupt.requested() ? "stopped" : "done",
                             run.batches(), run.folder().checkpoint(run.batches()).string(),
@@ -67,10 +79,12 @@ Command define_train_rl() {
       .usage = "RECIPE.toml [flags]",
       .description =
           "Samples groups of answers by the engine, scores them, and updates the model on the same weights. Recipes, "
-          "tasks and metrics: docs/rl.md. Interrupted, the run saves a checkpoint and ends; --resume goes on from "
-          "there with the same bits.",
+          "tasks and metrics: docs/rl.md. Started by mpirun, the processes share out problems and passes. Interrupted, "
+          "the run saves a checkpoint and ends; --resume goes on from there with the same bits.",
       .arguments = {{"RECIPE", "what to do (TOML)", ValueKind::kFile}},
-      .examples = {{"minimax train rl recipe.toml --out runs/rl"}, {"minimax train rl recipe.toml --resume"}},
+      .examples = {{"minimax train rl recipe.toml --out runs/rl"},
+                   {"minimax train rl recipe.toml --resume"},
+                   {"minimax train rl recipe.toml --ui 8090", "with the curves at http://127.0.0.1:8090/"}},
       .run = [options](Command& self, Session& session) {
         if (self.words.size() != 1) throw UsageError("train rl: name one recipe", self.name);
         options->recipe = self.words[0];
@@ -78,6 +92,8 @@ Command define_train_rl() {
       }};
   command.group("The run");
   command.text("-o,--out", options->out, "FOLDER", "run folder, instead of the recipe's", ValueKind::kFolder);
+  command.number("--ui", options->port, "PORT", "show the curves on a page at 127.0.0.1:PORT; 0: any free port", "", 0,
+                 65535);
   command.flag("--resume", options->resume, "go on from the newest checkpoint of the run folder");
   command.number("--batches", options->batches, "N", "instead of the recipe's", "", 1, 1e12);
   command.number("--seed", options->seed, "S", "instead of the recipe's", "", 0);

@@ -1,7 +1,6 @@
 #include <fmt/format.h>
 
 #include <cmath>
-#include <cstdlib>
 #include <memory>
 #include <optional>
 
@@ -22,13 +21,6 @@
 
 namespace minimax::cli {
 namespace {
-
-/// By mpirun, srun or another starter of MPI programs.
-bool started_with_others() {
-  for (const char* name : {"OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "PMIX_RANK"})
-    if (std::getenv(name)) return true;
-  return false;
-}
 
 /// What the model answers, thinking included, by the engine on the weights as they are.
 std::string sample(const MiniMaxM1& model, const text::Tokenizer& tokenizer, const train::SampleRecipe& wanted,
@@ -59,7 +51,7 @@ int run_sft(const TrainSftOptions& options, Session& session) {
   train::Recipe recipe = train::read_recipe(options.recipe);
   recipe.output = run_output(options.out, recipe.output, options.recipe);
   if (options.steps > 0) recipe.schedule.total_steps = options.steps;
-  const std::unique_ptr<comm::ProcessGroup> group = started_with_others() ? comm::open_mpi() : comm::one_process();
+  const std::unique_ptr<comm::ProcessGroup> group = open_process_group();
   ThreadPool threads(session.global.threads);
   const std::unique_ptr<cuda::Gpu> gpu = open_device(options.model);
   Arena arena(gpu.get());

@@ -64,10 +64,32 @@ double pearson(std::span<const double> x, std::span<const double> y) {
   return xx == 0 && yy == 0 ? 1 : xy / std::sqrt(xx * yy);
 }
 
+double spearman(std::span<const double> x, std::span<const double> y) {
+  const auto ranks = [](std::span<const double> values) {
+    std::vector<size_t> order(values.size());
+    std::iota(order.begin(), order.end(), size_t{0});
+    std::sort(order.begin(), order.end(), [&](size_t a, size_t b) { return values[a] < values[b]; });
+    std::vector<double> out(values.size());
+    for (size_t first = 0, last = 0; first < order.size(); first = last) {
+      while (last < order.size() && values[order[last]] == values[order[first]]) ++last;
+      for (size_t at = first; at < last; ++at) out[order[at]] = static_cast<double>(first + last - 1) / 2;
+    }
+    return out;
+  };
+  const auto varies = [](std::span<const double> values) {
+    return std::any_of(values.begin(), values.end(), [&](double value) { return value != values[0]; });
+  };
+  return varies(x) && varies(y) ? pearson(ranks(x), ranks(y)) : 0;
+}
+
 void Mismatch::add(double trainer_log_prob, float engine_log_prob) {
   trainer_.push_back(trainer_log_prob);
   engine_.push_back(engine_log_prob);
-  same_ += trainer_log_prob == static_cast<double>(engine_log_prob);
+}
+
+void Mismatch::gather(comm::ProcessGroup& group) {
+  trainer_ = comm::all_gather<double>(group, trainer_);
+  engine_ = comm::all_gather<double>(group, engine_);
 }
 
 double Mismatch::pearson() const {
@@ -84,8 +106,10 @@ double Mismatch::mean_abs_dlogp() const {
 
 void Mismatch::write(Metrics& out) const {
   double largest = 0, largest_prob = 0, k3 = 0, weights = 0, squares = 0;
+  int64_t same = 0;
   for (size_t i = 0; i < trainer_.size(); ++i) {
     const double d = trainer_[i] - engine_[i], weight = std::exp(std::clamp(d, -20.0, 20.0));
+    same += trainer_[i] == engine_[i];
     largest = std::max(largest, std::abs(d));
     largest_prob = std::max(largest_prob, std::abs(std::exp(trainer_[i]) - std::exp(engine_[i])));
     k3 += weight - 1 - d;
@@ -94,7 +118,7 @@ void Mismatch::write(Metrics& out) const {
   }
   const auto count = static_cast<double>(std::max<size_t>(1, trainer_.size()));
   out["mismatch/tokens"] = static_cast<double>(trainer_.size());
-  out["mismatch/same_bits"] = share(same_, tokens());
+  out["mismatch/same_bits"] = share(same, tokens());
   out["mismatch/pearson"] = pearson();
   out["mismatch/mean_abs_dlogp"] = mean_abs_dlogp();
   out["mismatch/max_abs_dlogp"] = largest;
@@ -109,6 +133,7 @@ void write_batch_metrics(std::span<const Group> all, std::span<const Group> kept
   std::map<std::string, std::vector<double>> by_task;
   int64_t cut = 0, looped = 0, form = 0, none = 0, timeouts = 0, all_wrong = 0, all_right = 0, attempts = 0;
   std::vector<double> turns;
+  std::vector<double> equal_rewards[2], equal_lengths[2];  // of wrong and right attempts
   for (const Group& group : all) {
     if (group.flat()) (group.pass_rate() > 0.5 ? all_right : all_wrong) += 1;
     for (const Sample& sample : group.samples) {
@@ -125,6 +150,8 @@ void write_batch_metrics(std::span<const Group> all, std::span<const Group> kept
       timeouts += sample.score.why == "timeout";
       if (!std::isnan(sample.reward)) {
         rewards.push_back(sample.reward);
+        equal_rewards[sample.score.correct].push_back(sample.reward);
+        equal_lengths[sample.score.correct].push_back(length);
         by_task[group.problem.task.empty() ? group.problem.env : group.problem.task].push_back(sample.reward);
       }
       for (size_t token = 0; token < sample.tokens.size(); ++token)
@@ -159,6 +186,11 @@ void write_batch_metrics(std::span<const Group> all, std::span<const Group> kept
   out["len/neg_mean"] = mean(wrong_lengths);
   out["len/window"] = static_cast<double>(window);
   out["turns/mean"] = mean(turns);
+  double correlation = 0;
+  for (int correct = 0; correct < 2; ++correct)
+    correlation +=
+        static_cast<double>(equal_rewards[correct].size()) * spearman(equal_rewards[correct], equal_lengths[correct]);
+  out["judge/len_corr"] = rewards.empty() ? 0 : correlation / static_cast<double>(rewards.size());
   out["trunc_rate"] = share(cut, attempts);
   out["rep_stop_rate"] = share(looped, attempts);
   out["format_rate"] = share(form, attempts);
@@ -180,6 +212,8 @@ void write_update_metrics(const train::StepMetrics& step, Metrics& out) {
   out["kl/k1"] = policy.kl1_sum / tokens;
   out["kl/k3"] = policy.kl3_sum / tokens;
   out["ratio/mean"] = policy.tokens > 0 ? policy.ratio_sum / tokens : 1;
+  out["ratio/p99"] =
+      policy.ratios.empty() ? 1 : percentile(std::vector<double>(policy.ratios.begin(), policy.ratios.end()), 0.99);
   out["ratio/max"] = policy.ratio_max;
   out["cispo/capfrac"] = policy.capped / tokens;
   out["cispo/capfrac_pos"] = policy.capped_positive / tokens;
@@ -192,24 +226,33 @@ void write_update_metrics(const train::StepMetrics& step, Metrics& out) {
   out["rate"] = step.rate;
 }
 
-void write_router_metrics(std::span<const std::shared_ptr<RouterReplay>> replays, int64_t experts, Metrics& out) {
-  std::map<const void*, std::vector<double>> load;  // of each mixture, by expert
-  int64_t flips = 0, choices = 0;
+void write_router_metrics(const MiniMaxM1& model, std::span<const std::shared_ptr<RouterReplay>> replays,
+                          comm::ProcessGroup* group, Metrics& out) {
+  const size_t mixtures = model.layers.size(), experts = static_cast<size_t>(model.config.experts);
+  // How many tokens each expert of each mixture got; then sums of flips, choices, entropies, and tokens of mixtures.
+  std::vector<double> sums(mixtures * experts + 4, 0.0);
+  double &flips = sums[mixtures * experts], &choices = sums[mixtures * experts + 1],
+         &entropy = sums[mixtures * experts + 2], &tokens = sums[mixtures * experts + 3];
   for (const auto& replay : replays) {
     if (!replay) continue;
-    flips += replay->flips();
-    choices += replay->choices();
-    for (const auto& [router, chosen] : replay->chosen()) {
-      std::vector<double>& counts = load[router];
-      counts.resize(static_cast<size_t>(experts));
-      const Tensor host = to_host(chosen);
-      for (const int32_t expert : host.span<int32_t>()) ++counts[static_cast<size_t>(expert)];
+    flips += static_cast<double>(replay->flips());
+    choices += static_cast<double>(replay->choices());
+    for (size_t layer = 0; layer < mixtures; ++layer) {
+      const void* router = model.layers[layer].moe.router.data.raw();
+      const auto chosen = replay->chosen().find(router);
+      if (chosen == replay->chosen().end()) continue;
+      const Tensor host = to_host(chosen->second);
+      for (const int32_t expert : host.span<int32_t>()) ++sums[layer * experts + static_cast<size_t>(expert)];
+      tokens += static_cast<double>(host.dim(0));
+      if (const auto of = replay->entropy().find(router); of != replay->entropy().end()) entropy += of->second;
     }
   }
-  if (load.empty()) return;
-  double spread = 0, most = 0, entropy = 0;
+  if (group) group->all_reduce_sum(std::span(sums));
+  if (tokens == 0) return;
+  double spread = 0, most = 0, load_entropy = 0;
   int64_t dead = 0;
-  for (const auto& [router, counts] : load) {
+  for (size_t layer = 0; layer < mixtures; ++layer) {
+    const auto counts = std::span(sums).subspan(layer * experts, experts);
     const double sum = std::accumulate(counts.begin(), counts.end(), 0.0);
     const double expected = sum / static_cast<double>(experts);
     double squares = 0;
@@ -217,16 +260,16 @@ void write_router_metrics(std::span<const std::shared_ptr<RouterReplay>> replays
       squares += (count - expected) * (count - expected);
       most = std::max(most, count / sum);
       dead += count == 0;
-      if (count > 0) entropy -= count / sum * std::log(count / sum);
+      if (count > 0) load_entropy -= count / sum * std::log(count / sum);
     }
     spread += std::sqrt(squares / static_cast<double>(experts)) / expected;
   }
-  const auto mixtures = static_cast<double>(load.size());
-  out["moe/load_cv"] = spread / mixtures;
+  out["moe/load_cv"] = spread / static_cast<double>(mixtures);
   out["moe/maxfrac"] = most;
   out["moe/dead_experts"] = static_cast<double>(dead);
-  out["moe/load_entropy"] = entropy / mixtures;
-  out["moe/flip_rate"] = share(flips, choices);
+  out["moe/load_entropy"] = load_entropy / static_cast<double>(mixtures);
+  out["moe/router_entropy"] = entropy / tokens;
+  out["moe/flip_rate"] = choices == 0 ? 0 : flips / choices;
 }
 
 void write_optimizer_metrics(train::Trainer& trainer, double rate, Metrics& out) {

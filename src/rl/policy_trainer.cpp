@@ -9,6 +9,7 @@
 #include <limits>
 
 #include "core/error.h"
+#include "rl/shared_rollout.h"
 #include "rl/tasks/draw.h"
 
 namespace minimax::rl {
@@ -88,7 +89,8 @@ std::vector<Group> PolicyTrainer::sample(BatchReport& report) {
                                     most_tried - static_cast<int64_t>(report.groups.size()));
     std::vector<Problem> problems;
     for (int64_t at = 0; at < wanted; ++at) problems.push_back(curriculum_.next());
-    std::vector<Group> groups = roll_out(engine_, tokenizer_, problems, rollout_, rounds_++, &cost);
+    std::vector<Group> groups =
+        roll_out_shared(engine_, tokenizer_, problems, rollout_, rounds_++, trainer_.group(), &cost);
     set_rewards(groups, options_.reward, window());
     for (Group& group : groups) {
       curriculum_.report(group.problem, group.pass_rate(), static_cast<int64_t>(group.samples.size()));
@@ -99,6 +101,7 @@ std::vector<Group> PolicyTrainer::sample(BatchReport& report) {
   }
   report.metrics["time/rollout"] = cost.sample_seconds;
   report.metrics["time/score"] = cost.score_seconds;
+  report.metrics["time/idle"] = cost.idle_seconds;
   report.metrics["tok/s"] = static_cast<double>(cost.sampled_tokens) / std::max(1e-9, cost.sample_seconds);
   return kept;
 }
@@ -112,7 +115,6 @@ std::vector<PolicyTrainer::Minibatch> PolicyTrainer::prepare(std::span<Group> gr
   const auto count = static_cast<int64_t>(order.size());
   const int64_t cuts = std::min(options_.minibatches, count);
   const train::PolicyLoss& loss = trainer_.options().pass.policy;
-  const bool replay = options_.router_replay && options_.minibatches * options_.epochs > 1;
   std::vector<Minibatch> minibatches;
   for (int64_t cut = 0; cut < cuts; ++cut) {
     std::vector<train::TrainSequence> sequences;
@@ -130,12 +132,18 @@ std::vector<PolicyTrainer::Minibatch> PolicyTrainer::prepare(std::span<Group> gr
     for (size_t at = 0; at < sequences.size(); ++at)
       std::copy(weights.begin() + starts[at], weights.begin() + starts[at + 1], sequences[at].weights.begin());
     Minibatch& minibatch = minibatches.emplace_back();
-    minibatch.packs = train::pack(sequences, options_.pass_tokens);
-    for (train::TrainBatch& pack : minibatch.packs) {
+    minibatch.packs = train::pack(sequences, pass_tokens_for(sequences));
+    for (size_t number = 0; number < minibatch.packs.size(); ++number) {
+      if (!trainer_.is_own(number)) continue;
+      train::TrainBatch& pack = minibatch.packs[number];
       // The engine's log-probs stand in old_log_probs so far.
-      if (replay) pack.router_replay = std::make_shared<RouterReplay>();
+      pack.router_replay = std::make_shared<RouterReplay>();
+      pack.router_replay->measure_entropy();
       const std::vector<double> log_probs = trainer_.log_probs(pack);
-      if (pack.router_replay) pack.router_replay->freeze();
+      if (options_.router_replay)
+        pack.router_replay->freeze();
+      else
+        pack.router_replay->compare();
       for (size_t row = 0; row < log_probs.size(); ++row) {
         mismatch.add(log_probs[row], static_cast<float>(pack.old_log_probs[row]));
         if (options_.importance_cap > 0)
@@ -144,27 +152,26 @@ std::vector<PolicyTrainer::Minibatch> PolicyTrainer::prepare(std::span<Group> gr
       if (options_.anchor == Anchor::kOld) pack.old_log_probs = log_probs;
     }
   }
+  if (trainer_.group()) mismatch.gather(*trainer_.group());
   return minibatches;
+}
+
+/// Enough passes for every process to have one.
+int64_t PolicyTrainer::pass_tokens_for(std::span<const train::TrainSequence> sequences) const {
+  const int64_t processes = trainer_.group() ? trainer_.group()->size() : 1;
+  int64_t tokens = 0;
+  for (const train::TrainSequence& sequence : sequences) tokens += static_cast<int64_t>(sequence.tokens.size());
+  return std::min(options_.pass_tokens, std::max<int64_t>(1, (tokens + processes - 1) / processes));
 }
 
 void PolicyTrainer::update(std::vector<Minibatch>& minibatches, BatchReport& report) {
   for (int64_t epoch = 0; epoch < options_.epochs; ++epoch)
     for (size_t at = 0; at < minibatches.size(); ++at) {
       const bool last = epoch + 1 == options_.epochs && at + 1 == minibatches.size();
-      train::StepMetrics metrics{.rate = rate_scale_ * options_.schedule.at(updates_)};
-      int64_t tokens = 0;
-      for (const train::TrainBatch& pack : minibatches[at].packs) tokens += pack.token_count();
-      for (const train::TrainBatch& pack : minibatches[at].packs) {
-        const train::PassReport pass =
-            trainer_.accumulate(pack, static_cast<double>(pack.token_count()) / static_cast<double>(tokens));
-        metrics.pass.loss += pass.loss;
-        metrics.pass.balance += pass.balance;
-        metrics.pass.tokens += pass.tokens;
-        metrics.pass.targets += pass.targets;
-        metrics.pass.policy.add(pass.policy);
-      }
-      if (last && options_.gradient_histogram) write_gradient_histogram(trainer_, report.metrics);
-      metrics.optimizer = trainer_.update(metrics.rate);
+      const train::StepMetrics metrics =
+          trainer_.step(minibatches[at].packs, rate_scale_ * options_.schedule.at(updates_), [&] {
+            if (last && options_.gradient_histogram) write_gradient_histogram(trainer_, report.metrics);
+          });
       ++updates_;
       Metrics& row = report.updates.emplace_back();
       row["update"] = static_cast<double>(updates_);
@@ -175,6 +182,7 @@ void PolicyTrainer::update(std::vector<Minibatch>& minibatches, BatchReport& rep
 }
 
 BatchReport PolicyTrainer::step() {
+  const auto batch_begin = Clock::now();
   BatchReport report{.batch = batches_};
   std::vector<Group> groups = sample(report);
   set_advantages(groups, options_.advantages);
@@ -183,11 +191,16 @@ BatchReport PolicyTrainer::step() {
   report.metrics["batch"] = static_cast<double>(batches_);
   for (const auto& [task, rate] : curriculum_.pass_rates())
     report.metrics["curriculum/" + task + ".level"] = static_cast<double>(curriculum_.level(task));
-  int64_t stale = 0;
+  double stale = 0, stale_sum = 0, samples = 0;
   for (const Group& group : groups)
-    for (const Sample& sample : group.samples)
-      stale = std::max(stale, engine_.weights_version() - sample.weights_version);
-  report.metrics["staleness/max"] = static_cast<double>(stale);
+    for (const Sample& sample : group.samples) {
+      const auto age = static_cast<double>(engine_.weights_version() - sample.weights_version);
+      stale = std::max(stale, age);
+      stale_sum += age;
+      ++samples;
+    }
+  report.metrics["staleness/max"] = stale;
+  report.metrics["staleness/mean"] = stale_sum / std::max(1.0, samples);
 
   if (static_cast<int64_t>(groups.size()) < options_.min_groups) {
     report.alarms.push_back(
@@ -204,17 +217,26 @@ BatchReport PolicyTrainer::step() {
                                   options_.least_pearson, "); the batch is left out"));
     } else {
       begin = Clock::now();
-      // Cached states of the old weights are forgotten with the change; nothing is under way.
-      engine_.update_weights([&] { update(minibatches, report); }, /*recompute=*/false);
-      report.metrics["time/update"] = seconds_since(begin);
+      // Engine and trainer have one set of weights: all there is to sync is that cached states of the old ones are
+      // forgotten. Nothing is under way.
+      double updating = 0;
+      engine_.update_weights(
+          [&] {
+            const auto first = Clock::now();
+            update(minibatches, report);
+            updating = seconds_since(first);
+          },
+          /*recompute=*/false);
+      report.metrics["time/update"] = updating;
+      report.metrics["time/sync"] = seconds_since(begin) - updating;
       report.trained = true;
       std::vector<std::shared_ptr<RouterReplay>> replays;
       for (const Minibatch& minibatch : minibatches)
         for (const train::TrainBatch& pack : minibatch.packs) replays.push_back(pack.router_replay);
-      write_router_metrics(replays, trainer_.model().config.experts, report.metrics);
+      write_router_metrics(trainer_.model(), replays, trainer_.group(), report.metrics);
       // Of the updates: the last for the divergences, the largest of what should stay small.
       for (const auto& [name, value] : report.updates.back()) report.metrics.emplace(name, value);
-      for (const char* name : {"ratio/max", "cispo/capfrac", "ppo/region_frac", "grad/norm", "kl/k3"})
+      for (const char* name : {"ratio/max", "ratio/p99", "cispo/capfrac", "ppo/region_frac", "grad/norm", "kl/k3"})
         for (const Metrics& row : report.updates) report.metrics[name] = std::max(report.metrics[name], row.at(name));
     }
   }
@@ -228,6 +250,7 @@ BatchReport PolicyTrainer::step() {
     report.alarms.push_back(cat("reward ", reward, " stayed below ", options_.rollback_share, " of its best, ",
                                 best_reward_, ": back to the last good weights, rate halved"));
   advance_stage(report.metrics);
+  report.metrics["time/batch"] = seconds_since(batch_begin);
   ++batches_;
   return report;
 }

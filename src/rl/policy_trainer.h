@@ -33,7 +33,7 @@ struct PolicyOptions {
   int64_t min_groups = 1;       ///< with fewer the batch is not trained on, and the curriculum made easier
   int64_t minibatches = 4;      ///< updates a batch; the report has 16
   int64_t epochs = 1;           ///< passes over the batch
-  bool router_replay = true;    ///< where there is more than one update: experts as before the first
+  bool router_replay = true;    ///< in all updates the experts are those from before the first
   bool mask_truncated = false;  ///< attempts that were cut off are left out of the loss
   Anchor anchor = Anchor::kOld;
   /// Tokens are weighted by min(exp(trainer's - engine's log-prob), this) besides; 0: not. For engines of lower
@@ -67,7 +67,8 @@ struct BatchReport {
   bool rolled_back = false;
 };
 
-/// Samples by `engine` and updates by `trainer` take turns on the same weights. All of them must outlive it.
+/// Samples by `engine` and updates by `trainer` take turns on the same weights. All of them must outlive it. When the
+/// trainer has a group, its processes share out problems and passes, each with an engine of its own, and stay alike.
 class PolicyTrainer {
  public:
   /// `trainer` has the loss in its options. `rollout.window` is set here. Throws kInvalidArgument for options that do
@@ -94,6 +95,7 @@ class PolicyTrainer {
 
   std::vector<Group> sample(BatchReport& report);
   std::vector<Minibatch> prepare(std::span<Group> groups, Mismatch& mismatch);
+  int64_t pass_tokens_for(std::span<const train::TrainSequence> sequences) const;
   void update(std::vector<Minibatch>& minibatches, BatchReport& report);
   void advance_stage(const Metrics& metrics);
   bool roll_back_if_lost(double reward);

@@ -225,6 +225,7 @@ TEST(PolicyTrainer, LaterUpdatesAreOffPolicy) {
   const BatchReport other = live.trainer.step();
   EXPECT_EQ(other.updates[0].at("grad/norm"), report.updates[0].at("grad/norm"));
   EXPECT_NE(other.updates[3].at("kl/k3"), report.updates[3].at("kl/k3"));
+  EXPECT_GT(other.metrics.at("moe/flip_rate"), 0);  // counted all the same
 }
 
 struct Saved {

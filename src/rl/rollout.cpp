@@ -248,7 +248,7 @@ std::vector<int32_t> encode_replies(const std::vector<text::Message>& replies, b
 }
 
 std::vector<Group> roll_out(engine::Engine& engine, const text::Tokenizer& tokenizer, std::span<const Problem> problems,
-                            const RolloutOptions& options, int64_t round, RolloutReport* report) {
+                            const RolloutOptions& options, int64_t round, RolloutReport* report, int64_t first) {
   MM_CHECK(options.group_size >= 1 && options.window >= 1, "rollout: group_size ", options.group_size, ", window ",
            options.window, ", expected at least 1 of each");
   std::vector<Group> groups(problems.size());
@@ -256,7 +256,7 @@ std::vector<Group> roll_out(engine::Engine& engine, const text::Tokenizer& token
   const auto begin = Clock::now();
   for (size_t at = 0; at < problems.size(); ++at) {
     groups[at].problem = problems[at];
-    rollout.begin(groups[at], (round * (int64_t{1} << 24)) + static_cast<int64_t>(at) * options.group_size);
+    rollout.begin(groups[at], (round * (int64_t{1} << 24)) + (first + static_cast<int64_t>(at)) * options.group_size);
   }
   rollout.run();
   const double sampled = seconds_since(begin);

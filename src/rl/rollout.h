@@ -60,6 +60,7 @@ struct RolloutOptions {
 /// What a rollout cost.
 struct RolloutReport {
   double sample_seconds = 0, score_seconds = 0;
+  double idle_seconds = 0;  ///< waiting for other processes
   int64_t prompt_tokens = 0, sampled_tokens = 0;
 };
 
@@ -74,7 +75,9 @@ std::vector<int32_t> encode_replies(const std::vector<text::Message>& replies, b
 /// Samples group_size attempts at each problem and scores them. `engine` is run here, by its step(). Attempt i of
 /// problem p of call number `round` takes random numbers of its own, so the result depends on nothing but weights,
 /// problems, `round` and the seed. What a verifier throws makes a score without a value and the reason in `why`.
+/// `first`: the number of the first of these problems in the round, which may be shared out.
 std::vector<Group> roll_out(engine::Engine& engine, const text::Tokenizer& tokenizer, std::span<const Problem> problems,
-                            const RolloutOptions& options, int64_t round, RolloutReport* report = nullptr);
+                            const RolloutOptions& options, int64_t round, RolloutReport* report = nullptr,
+                            int64_t first = 0);
 
 }  // namespace minimax::rl

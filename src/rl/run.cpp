@@ -9,6 +9,7 @@
 #include "io/atomic_file.h"
 #include "model/load.h"
 #include "rl/generate.h"
+#include "rl/shared_rollout.h"
 
 namespace minimax::rl {
 namespace {
@@ -53,10 +54,12 @@ std::vector<Problem> problems_of(const EvaluationRecipe& evaluation, uint64_t se
 
 }  // namespace
 
-ReinforcementRun::ReinforcementRun(Recipe recipe, const Context& ctx, bool resume, RlCallbacks callbacks)
+ReinforcementRun::ReinforcementRun(Recipe recipe, const Context& ctx, bool resume, RlCallbacks callbacks,
+                                   comm::ProcessGroup* group)
     : recipe_(std::move(recipe)),
       ctx_(ctx),
       callbacks_(std::move(callbacks)),
+      group_(group),
       folder_(recipe_.output),
       tokenizer_folder_(recipe_.tokenizer.empty() ? recipe_.model.checkpoint : recipe_.tokenizer) {
   MM_CHECK(resume || !folder_.is_used(), recipe_.output.string(),
@@ -66,7 +69,7 @@ ReinforcementRun::ReinforcementRun(Recipe recipe, const Context& ctx, bool resum
   const bool goes_on = resume && !checkpoints.empty();
   const fs::path from = goes_on ? folder_.checkpoint(checkpoints.back()) : recipe_.model.checkpoint;
   trainable_ = train::make_trainable(ctx_, load_model(from), recipe_.model.precision);
-  trainer_ = std::make_unique<train::Trainer>(ctx_, trainable_, recipe_.trainer);
+  trainer_ = std::make_unique<train::Trainer>(ctx_, trainable_, recipe_.trainer, group_);
   const ModelConfig& config = trainable_.model.config;
   const int64_t context = std::min(config.max_positions, 4096 + 2 * recipe_.policy.windows.back());
   engine_ = std::make_unique<engine::Engine>(
@@ -85,10 +88,9 @@ ReinforcementRun::ReinforcementRun(Recipe recipe, const Context& ctx, bool resum
   curriculum_ = std::make_unique<Curriculum>(recipe_.problems);
   policy_ =
       std::make_unique<PolicyTrainer>(*engine_, *trainer_, *tokenizer_, *curriculum_, recipe_.rollout, recipe_.policy);
-  if (goes_on)
-    this->resume();
-  else
-    folder_.forget_after(0);
+  if (goes_on) this->resume();
+  if (!writes()) return;
+  if (!goes_on) folder_.forget_after(0);
   io::write_file(folder_.path() / "recipe.toml", recipe_.source);
   io::write_file(folder_.path() / "run.json",
                  io::write_json(io::json::object{{"kind", "rl"},
@@ -123,6 +125,8 @@ void ReinforcementRun::resume() {
     best_batch_ = root["best_batch"].integer(0);
     best_score_ = root["best_score"].number();
   }
+  note(cat("going on after batch ", policy_->batches()));
+  if (!writes()) return;
   folder_.forget_after(policy_->batches());
   for (const char* name : {"updates.jsonl", "attempts.jsonl"}) {
     std::string kept;
@@ -130,7 +134,12 @@ void ReinforcementRun::resume() {
       if (line.at("step").to_number<int64_t>() <= policy_->batches()) kept += io::write_json(line) + "\n";
     io::write_file(folder_.path() / name, kept);
   }
-  note(cat("going on after batch ", policy_->batches()));
+}
+
+bool ReinforcementRun::asked_to_stop() const {
+  double asked[] = {callbacks_.stop && callbacks_.stop() ? 1.0 : 0.0};
+  if (group_) group_->all_reduce_sum(std::span<double>(asked));
+  return asked[0] > 0;
 }
 
 void ReinforcementRun::save() {
@@ -161,7 +170,7 @@ Metrics ReinforcementRun::evaluate() {
       options.sampling.seed = recipe_.seed;
       double right = 0;
       // A round that training never reaches, so that no random numbers are shared with it.
-      const auto groups = roll_out(*engine_, *tokenizer_, problems, options, (int64_t{1} << 22) - 1);
+      const auto groups = roll_out_shared(*engine_, *tokenizer_, problems, options, (int64_t{1} << 22) - 1, group_);
       for (const Group& group : groups) right += std::isnan(group.pass_rate()) ? 0 : group.pass_rate();
       return right / static_cast<double>(groups.size());
     };
@@ -218,23 +227,23 @@ int64_t ReinforcementRun::run() {
     const Metrics before = evaluate();
     io::json::object line{{"step", 0}};
     for (const auto& [name, value] : json_of(before)) line[name] = value;
-    folder_.append(folder_.metrics_file(), line);
+    if (writes()) folder_.append(folder_.metrics_file(), line);
     for (const auto& [name, value] : before) note(cat(name, " ", value, " before training"));
   }
   while (!ends) {
     const auto begin = Clock::now();
     BatchReport report = policy_->step();
     const int64_t done = policy_->batches();
-    ends = done >= recipe_.batches || (callbacks_.stop && callbacks_.stop());
+    ends = asked_to_stop() || done >= recipe_.batches;
     if (!recipe_.evaluations.empty() && (ends || done % recipe_.evaluate_every == 0)) {
       status.held_out = evaluate();
       report.metrics.insert(status.held_out.begin(), status.held_out.end());
       const double score = status.held_out.at("heldout/reward");
       if (!best_batch_ || score > best_score_) best_batch_ = done, best_score_ = score;
     }
-    log(report);
+    if (writes()) log(report);
     status.saved = ends || (recipe_.checkpoint_every > 0 && done % recipe_.checkpoint_every == 0);
-    if (status.saved) save();
+    if (writes() && status.saved) save();
     const double seconds = std::chrono::duration<double>(Clock::now() - begin).count();
     pace = pace == 0 ? seconds : 0.8 * pace + 0.2 * seconds;
     status.batch = done;

@@ -7,6 +7,7 @@
 #include <optional>
 #include <string>
 
+#include "comm/process_group.h"
 #include "rl/recipe.h"
 #include "train/run_folder.h"
 #include "train/tensorboard.h"
@@ -35,7 +36,9 @@ struct RlCallbacks {
 class ReinforcementRun {
  public:
   /// `resume`: goes on from the newest checkpoint of the folder, if there is one; else the folder must be unused.
-  ReinforcementRun(Recipe recipe, const Context& ctx, bool resume, RlCallbacks callbacks);
+  /// `group`: processes that share the work; all pass the same, the first one writes the folder. Null: this one alone.
+  ReinforcementRun(Recipe recipe, const Context& ctx, bool resume, RlCallbacks callbacks,
+                   comm::ProcessGroup* group = nullptr);
 
   /// Batches until the recipe's number or callbacks.stop; a checkpoint at the end. Returns the batches done in all.
   int64_t run();
@@ -50,10 +53,13 @@ class ReinforcementRun {
   void save();
   void log(const BatchReport& report);
   void note(const std::string& text) const;
+  bool writes() const { return !group_ || group_->is_first(); }
+  bool asked_to_stop() const;
 
   Recipe recipe_;
   Context ctx_;
   RlCallbacks callbacks_;
+  comm::ProcessGroup* group_;
   train::RunFolder folder_;
   std::filesystem::path tokenizer_folder_;
   std::optional<text::Tokenizer> tokenizer_;

@@ -1,11 +1,17 @@
 """`minimax train rl`, started as a person would: a recipe, a verifier of one's own, a run folder, a resume."""
 import json
 import os
+import re
+import signal
+import subprocess
 import sys
 import tempfile
+import threading
+import time
 import unittest
+import urllib.request
 
-from program import run
+from program import PROGRAM, environment, run
 
 SFT = """
 tokenizer = "tokenizer"
@@ -119,6 +125,34 @@ class TrainRl(unittest.TestCase):
         again = run("train", "rl", "rl.toml", "--out", "whole")
         self.assertEqual(again.returncode, 1)
         self.assertIn(b"a run has been here already", again.stderr)
+
+    def test_live_page_and_interrupt(self):
+        os.chdir(self.folder.name)
+        process = subprocess.Popen([PROGRAM, "train", "rl", "rl.toml", "--batches", "1000000", "--out", "live", "--ui", "0"],
+                                   env=environment(), stderr=subprocess.PIPE)
+        try:
+            for line in process.stderr:
+                if match := re.search(rb"http://127\.0\.0\.1:\d+/", line):
+                    break
+            url = match.group().decode()
+            # Somebody must read what is said, or the pipe fills.
+            reader = threading.Thread(target=process.stderr.read)
+            reader.start()
+            while not (os.path.exists("live/metrics.jsonl") and b"reward/mean" in open("live/metrics.jsonl", "rb").read()):
+                self.assertIsNone(process.poll())
+                time.sleep(0.01)
+            with urllib.request.urlopen(url, timeout=60) as answer:
+                self.assertIn(b'fetch("body")', answer.read())
+            with urllib.request.urlopen(url + "body", timeout=60) as answer:
+                self.assertIn(b"reward", answer.read())
+        finally:
+            process.send_signal(signal.SIGINT)
+            process.wait(timeout=250)
+            reader.join()
+            process.stderr.close()
+        self.assertEqual(process.returncode, 0)
+        self.assertTrue(os.listdir("live/checkpoints"))
+        self.assertTrue(os.path.exists("live/report.html"))
 
     def test_names_what_is_wrong_in_a_recipe(self):
         for line, says in (("batchs = 3", b"batchs"), ("batches = 0", b"batches"),
