@@ -88,6 +88,7 @@ engine::EngineOptions engine_options(const ServeOptions& options, const ModelCon
   if (!options.memory.empty()) engine.memory_bytes = parse_bytes(options.memory, "--memory", "serve");
   engine.max_running = options.max_running;
   engine.max_waiting = options.max_waiting;
+  engine.max_sessions = options.max_sessions;
   engine.step_tokens = std::max(options.step_tokens, options.max_running);  // a step has a token for every answer
   engine.prefix_cache = options.prefix_cache;
   engine.speculation.max_drafts = options.drafts;
@@ -327,6 +328,8 @@ Command define_serve() {
   command.text("--spill", o.spill, "SIZE", "at most so much of them, as 100GB");
   command.text("--session-folder,--slot-save-path", o.session_folder, "FOLDER", "where /v1/sessions saves",
                ValueKind::kFolder);
+  command.number("--max-sessions", o.max_sessions, "N", "kept in memory; the one used longest ago gives way", "1000", 1,
+                 1000000);
   command.number("--drafts", o.drafts, "N", "speculate up to N tokens by prompt lookup; changes no token", "0: off", 0,
                  64);
 

@@ -31,6 +31,7 @@ struct ServeOptions {
   int64_t drafts = 0;
   std::string spill_folder, spill;
   std::string session_folder;
+  int64_t max_sessions = 1000;
 
   std::string chat_template = "auto";
   std::string system;

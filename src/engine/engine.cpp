@@ -48,6 +48,7 @@ void validate(const EngineOptions& options) {
            "spill_folder is given, but cached prefixes on a GPU cannot go to files yet");
   MM_CHECK(options.max_running >= 1, "max_running is ", options.max_running, ", expected at least 1");
   MM_CHECK(options.max_waiting >= 1, "max_waiting is ", options.max_waiting, ", expected at least 1");
+  MM_CHECK(options.max_sessions >= 1, "max_sessions is ", options.max_sessions, ", expected at least 1");
   MM_CHECK(options.step_tokens >= options.max_running, "step_tokens is ", options.step_tokens,
            ", expected at least max_running, ", options.max_running);
   const Speculation& speculation = options.speculation;
@@ -103,7 +104,8 @@ struct Engine::Impl {
 bool Engine::Impl::step() {
   const std::lock_guard standing(stepping);
   take_mail();
-  const bool worked = scheduler.step();
+  // Whoever submits during the pass counts those who wait behind it, and not those who have a seat in it.
+  const bool worked = scheduler.step([this] { publish(); });
   publish();
   return worked;
 }
@@ -114,6 +116,7 @@ void Engine::Impl::take_mail() {
   {
     const std::lock_guard lock(mutex);
     jobs.swap(inbox);
+    published.requests_waiting += static_cast<int64_t>(jobs.size());
     to_cancel.swap(cancels);
     to_close.swap(endings);
   }

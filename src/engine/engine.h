@@ -50,9 +50,10 @@ struct EngineOptions {
   /// One budget for KV pages, lightning slots and snapshots. 0: as much as two sequences of `context` tokens, slots for
   /// max_running and as many snapshots need. Memory is taken from the system as it is first used.
   int64_t memory_bytes = 0;
-  int64_t max_running = 16;   ///< sequences in a batch; an answer is one sequence
-  int64_t max_waiting = 256;  ///< requests that wait; beyond it submit() throws QueueFull
-  int64_t step_tokens = 512;  ///< of one forward pass: decode tokens first, then pieces of prompts
+  int64_t max_running = 16;     ///< sequences in a batch; an answer is one sequence
+  int64_t max_waiting = 256;    ///< requests that wait; beyond it submit() throws QueueFull
+  int64_t max_sessions = 1000;  ///< names; beyond it the session that was used longest ago is forgotten
+  int64_t step_tokens = 512;    ///< of one forward pass: decode tokens first, then pieces of prompts
   bool prefix_cache = true;
   SnapshotPolicy snapshots;
   Speculation speculation;

@@ -2,6 +2,9 @@
 
 #include <gmock/gmock.h>
 
+#include <atomic>
+#include <map>
+
 #include "engine/test_engine.h"
 #include "io/test_folder.h"
 
@@ -355,6 +358,112 @@ TEST_F(EngineTest, AnswersShareThePromptAndTheBestAreReported) {
   EXPECT_EQ(best->answers[0].ids, ranked[0]->ids);
   EXPECT_EQ(best->answers[1].ids, ranked[1]->ids);
   EXPECT_EQ(best->usage.generated_tokens, 125);
+}
+
+// Ends an answer when it comes to hold this id; what a stop string does in the server.
+struct StopsAt : Collector {
+  int32_t id = -1;
+  std::map<int64_t, std::vector<int32_t>> candidates;
+  FinishReason on_candidate(const Token& token) override {
+    candidates[token.answer].push_back(token.sampled.id);
+    return token.sampled.id == id ? FinishReason::kStopString : FinishReason::kNone;
+  }
+};
+
+TEST_F(EngineTest, CandidatesEndWhereTheListenerWants) {
+  Engine engine(tiny.model, tiny.threads, {.context = 512});
+  Request request = request_of(random_ids(rng, 30), 40);
+  request.best_of = 4;
+  request.session = "best";
+  request.sampling.temperature = 2;
+  const auto all = std::make_shared<StopsAt>();
+  engine.submit(request, all);
+  engine.run();
+  ASSERT_EQ(all->candidates.size(), 4u);
+  ASSERT_EQ(all->answers.size(), 1u);
+  EXPECT_EQ(all->usage.generated_tokens, 4 * 40);
+  // The best is one of them, and its state is the session's, not the first one's.
+  size_t best = 4;
+  for (const auto& [number, ids] : all->candidates)
+    if (ids == all->answers[0].ids) best = static_cast<size_t>(number);
+  ASSERT_LT(best, 4u);
+  ASSERT_NE(best, 0u) << "this seed shows nothing";
+  Request next = request_of(request.prompt, 1);
+  next.prompt.insert(next.prompt.end(), all->answers[0].ids.begin(), all->answers[0].ids.end());
+  const minimax::test::Folder folder;
+  engine.save_session("best", folder / "best");
+  engine.clear_cache();
+  engine.load_session(folder / "best");
+  const auto more = submit(engine, next);
+  engine.run();
+  EXPECT_EQ(more->usage.cached_tokens, 30 + 39);
+
+  const auto cut = std::make_shared<StopsAt>();
+  cut->id = all->candidates[best][10];
+  engine.submit(request, cut);
+  engine.run();
+  EXPECT_LT(cut->usage.generated_tokens, 4 * 40);
+  for (const auto& [number, ids] : cut->candidates)
+    for (size_t at = 0; at + 1 < ids.size(); ++at) EXPECT_NE(ids[at], cut->id);
+  EXPECT_EQ(cut->candidates[static_cast<int64_t>(best)].back(), cut->id);
+  test::expect_all_free(engine);
+}
+
+TEST_F(EngineTest, AFailedCandidateIsToldOf) {
+  struct FailsOnce : TokenControl {
+    explicit FailsOnce(std::shared_ptr<std::atomic<int>> left) : left(std::move(left)) {}
+    std::span<const uint64_t> allowed() override { return {}; }
+    void accept(int32_t) override {
+      if (mine) throw Error(ErrorKind::kInternal, "the third candidate is out of luck");
+    }
+    bool finished() const override { return false; }
+    std::unique_ptr<TokenControl> clone() const override {
+      auto copy = std::make_unique<FailsOnce>(left);
+      copy->mine = --*left == 0;
+      return copy;
+    }
+    std::shared_ptr<std::atomic<int>> left;
+    bool mine = false;
+  };
+  Engine engine(tiny.model, tiny.threads, {.context = 512});
+  Request request = request_of(random_ids(rng, 30), 10);
+  request.best_of = 4;
+  request.constraint = std::make_shared<FailsOnce>(std::make_shared<std::atomic<int>>(3));
+  const auto got = submit(engine, request);
+  engine.run();
+  ASSERT_EQ(got->answers.size(), 1u);
+  EXPECT_EQ(got->answers[0].end.reason, FinishReason::kError);
+  EXPECT_THAT(got->answers[0].end.error, HasSubstr("out of luck"));
+  test::expect_all_free(engine);
+}
+
+TEST_F(EngineTest, TheQueueIsBoundedWhileAStepRuns) {
+  EngineOptions options{.context = 512, .max_running = 2, .max_waiting = 3};
+  Engine* running = nullptr;
+  int taken = 0;
+  const auto fill = [&] {
+    for (int i = 0; i < 20; ++i) {
+      try {
+        submit(*running, request_of({1, 2, 3}, 30));
+        ++taken;
+      } catch (const QueueFull& full) {
+        EXPECT_GE(full.retry_after_seconds(), 1);
+        return;
+      }
+    }
+  };
+  options.before_forward = [&](const Batch&) { fill(); };
+  Engine engine(tiny.model, tiny.threads, options);
+  running = &engine;
+  fill();
+  EXPECT_EQ(taken, 3);
+  for (int step = 0; step < 10; ++step) {
+    engine.step();
+    EXPECT_LE(engine.stats().requests_waiting, 3) << step;
+  }
+  // Those who have seats make room for others.
+  EXPECT_EQ(taken, 5);
+  EXPECT_EQ(engine.stats().requests_running, 2);
 }
 
 TEST_F(EngineTest, PromptLogProbsAreThoseOfAnAnswer) {

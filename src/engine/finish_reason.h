@@ -1,6 +1,7 @@
 // Why an answer ended.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <ostream>
 #include <string_view>
@@ -18,6 +19,8 @@ enum class FinishReason : uint8_t {
   kDeadline,    ///< the request's time was over
   kLoop,        ///< the model had begun to repeat itself (engine::LoopGuard)
 };
+
+inline constexpr size_t kFinishReasons = 9;
 
 /// For logs and `--json`: none, stop_token, stop_string, length, tool_calls, cancelled, error, deadline,
 /// loop.

@@ -75,6 +75,9 @@ struct Answer {
   int64_t drafts = 0;  // tokens worth trying now
   Clock::time_point last_token;
   std::vector<Token> held;  // not reported yet (best_of)
+  // At its end, of an answer that may be the session's: its state, pinned, and the tokens of it.
+  PrefixCache::SnapshotId kept = 0;
+  int64_t kept_length = 0;
   AnswerEnd end;
 
   int64_t length() const { return static_cast<int64_t>(ids.size()); }

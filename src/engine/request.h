@@ -31,8 +31,10 @@ struct Request {
   std::vector<int32_t> stop_ids;  ///< end an answer; the stop id itself is reported as its last token
   std::vector<int32_t> banned;    ///< never chosen, besides the model's dead ids
 
-  int64_t n = 1;        ///< answers wanted; they share the prompt's state
-  int64_t best_of = 0;  ///< answers made, of which the n with the highest mean log-prob are reported; 0: n
+  int64_t n = 1;  ///< answers wanted; they share the prompt's state
+  /// Answers made (candidates), of which the n with the highest mean log-prob are reported; 0: n. One that failed is
+  /// reported before all others: the caller did not get what it asked for.
+  int64_t best_of = 0;
 
   /// >= 0: the log-prob of every prompt token (but the first) is reported, with so many of the most probable ids.
   int64_t prompt_logprobs = -1;
@@ -53,7 +55,9 @@ struct Request {
 
   bool use_cache = true;   ///< false: neither reads nor leaves anything in the prefix cache
   std::string cache_salt;  ///< only requests with the same salt share cached prefixes
-  std::string session;     ///< keeps the state at the end of the answer under this name (Engine::save_session)
+  /// Keeps the state at the end of the answer under this name (Engine::save_session): of answer 0, with best_of of the
+  /// best. Where the answer was cancelled it takes no finished one's place.
+  std::string session;
 };
 
 /// One token of an answer.
@@ -108,8 +112,11 @@ class Listener {
   /// Once, when Request::prompt_logprobs asks for it; one entry for each prompt token.
   virtual void on_prompt_logprobs(const std::vector<PromptToken>& tokens) { (void)tokens; }
   /// kNone to go on; anything else ends this answer with that reason, the token being its last.
-  /// With best_of > n, tokens come when all answers have ended.
+  /// With best_of > n, tokens come when all answers have ended, and what it says changes nothing any more.
   virtual FinishReason on_token(const Token& token) = 0;
+  /// With best_of > n: a token of a candidate when it is chosen; Token::answer is the candidate, 0 .. best_of - 1. What
+  /// it says ends the candidate, as on_token would.
+  virtual FinishReason on_candidate(const Token& token) { return (void)token, FinishReason::kNone; }
   /// Once for each of the n answers.
   virtual void on_finish(const AnswerEnd& end) = 0;
   /// The last call.

@@ -91,10 +91,11 @@ void Scheduler::expire() {
     }
 }
 
-bool Scheduler::step() {
+bool Scheduler::step(const std::function<void()>& seated) {
   const auto begin = Clock::now();
   expire();
   admit();
+  if (seated) seated();
   speak_from_cache();
   std::vector<Run> runs = plan();
   if (runs.empty()) {

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <exception>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <span>
@@ -32,8 +33,9 @@ class Scheduler {
   /// Unknown ids are ignored.
   void cancel(RequestId id, FinishReason reason = FinishReason::kCancelled);
   void end_thinking(RequestId id);
-  /// False when there was nothing to do.
-  bool step();
+  /// False when there was nothing to do. `seated` is called before the forward pass, when those who wait have taken
+  /// the seats there are.
+  bool step(const std::function<void()>& seated = {});
   bool idle() const { return jobs_.empty(); }
 
   void weights_changed(bool recompute);
@@ -80,6 +82,8 @@ class Scheduler {
   void finish(Answer& answer, FinishReason reason, const std::exception_ptr& error = {});
   void end(Job& job);
   void report_best(Job& job);
+  bool may_be_session(const Answer& answer) const;
+  void keep_session(Answer& answer);
   void sweep();
   /// What a listener throws ends its request.
   template <typename Call>

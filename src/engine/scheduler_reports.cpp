@@ -102,10 +102,8 @@ FinishReason Scheduler::report(Answer& answer, const Token& token, Clock::time_p
     stats_.time_to_first_token.add(seconds(now - job.submitted));
   }
   FinishReason wish = FinishReason::kNone;
-  if (job.picks_best())
-    answer.held.push_back(token);
-  else
-    tell(job, [&](Listener& to) { wish = to.on_token(token); });
+  if (job.picks_best()) answer.held.push_back(token);
+  tell(job, [&](Listener& to) { wish = job.picks_best() ? to.on_candidate(token) : to.on_token(token); });
   return job.deaf ? FinishReason::kCancelled : wish;
 }
 
@@ -120,14 +118,31 @@ void Scheduler::finish(Answer& answer, FinishReason reason, const std::exception
   stats_.reasoning_tokens += answer.end.reasoning_tokens;
   job.usage.generated_tokens += answer.end.tokens;
   job.usage.reasoning_tokens += answer.end.reasoning_tokens;
-  const bool session = !job.request.session.empty() && answer.number == 0 && reason != FinishReason::kError;
-  const auto length = static_cast<size_t>(answer.sequence.length);
-  const auto kept =
+  ++stats_.answers_finished[static_cast<size_t>(reason)];
+  const bool session = may_be_session(answer);
+  if (session) answer.kept_length = answer.sequence.length;
+  answer.kept =
       seats_.leave(answer, reason != FinishReason::kError && (options_.snapshots.answer_end || session), session);
-  if (session && length > 0) sessions_.put(job.request.session, job.salt, std::span(answer.ids).first(length), kept);
+  if (session && !job.picks_best()) keep_session(answer);
   if (answer.number == 0) job.prompt_read = true;  // nobody else will read it for the others
   if (!job.picks_best()) tell(job, [&](Listener& to) { to.on_finish(answer.end); });
   if (--job.unfinished == 0) end(job);
+}
+
+bool Scheduler::may_be_session(const Answer& answer) const {
+  const Job& job = answer.job;
+  return !job.request.session.empty() && (job.picks_best() || answer.number == 0) &&
+         answer.end.reason != FinishReason::kError;
+}
+
+/// What a client left half-way is of no use to whoever asks again: that begins where the session was before.
+void Scheduler::keep_session(Answer& answer) {
+  const Job& job = answer.job;
+  const bool finished = answer.end.reason != FinishReason::kCancelled;
+  if (answer.kept_length == 0 || (!finished && sessions_.has_finished(job.request.session)))
+    return seats_.prefixes().unpin(answer.kept);
+  sessions_.put(job.request.session, job.salt, std::span(answer.ids).first(static_cast<size_t>(answer.kept_length)),
+                answer.kept, finished);
 }
 
 /// The answers of highest mean log-prob are reported as if they were the only ones.
@@ -139,8 +154,15 @@ void Scheduler::report_best(Job& job) {
   };
   std::stable_sort(ranked.begin(), ranked.end(), [&](const Answer* a, const Answer* b) {
     const bool a_failed = a->end.reason == FinishReason::kError, b_failed = b->end.reason == FinishReason::kError;
-    return a_failed != b_failed ? b_failed : mean(a) > mean(b);
+    return a_failed != b_failed ? a_failed : mean(a) > mean(b);
   });
+  for (Answer* answer : ranked) {
+    if (!may_be_session(*answer)) continue;
+    if (answer == ranked[0])
+      keep_session(*answer);
+    else
+      seats_.prefixes().unpin(answer->kept);
+  }
   ranked.resize(static_cast<size_t>(job.request.n));
   for (size_t place = 0; place < ranked.size(); ++place) {
     Answer& answer = *ranked[place];

@@ -1,6 +1,7 @@
 #include <gmock/gmock.h>
 
 #include <fstream>
+#include <utility>
 
 #include "engine/test_engine.h"
 #include "io/safetensors.h"
@@ -115,15 +116,19 @@ TEST_F(SessionTest, RefusesWhatDoesNotFit) {
   damaged[damaged.size() - 5] ^= 1;
   EXPECT_THAT(load_error(damaged), HasSubstr("checksum is"));
   EXPECT_THAT(load_error(replaced(good, "minimax session", "maximin session")), HasSubstr("format is \"maximin"));
-  EXPECT_THAT(load_error(replaced(good, "\"version\":\"1\"", "\"version\":\"2\"")),
-              HasSubstr("version is \"2\", expected \"1\""));
+  EXPECT_THAT(load_error(replaced(good, "\"version\":\"2\"", "\"version\":\"1\"")),
+              HasSubstr("version is \"1\", expected \"2\""));
   EXPECT_THAT(load_error(replaced(good, "\"chunk\":\"64\"", "\"chunk\":\"32\"")), HasSubstr("chunk is \"32\""));
   EXPECT_THAT(load_error(replaced(good, "\"talk\"", "\"tolk\"")), HasSubstr("checksum is"));
   EXPECT_THAT(load_error(replaced(good, "layer.0.state", "layer.9.state")), HasSubstr("no tensor \"layer.0.state\""));
   EXPECT_THAT(load_error("not a session"), HasSubstr("talk.session"));
-  tiny.model.lm_head.data.data<float>()[0] += 1;
-  EXPECT_THAT(load_error(good), HasSubstr("model is"));
-  tiny.model.lm_head.data.data<float>()[0] -= 1;
+  // Of a small model every value counts.
+  Tensor& head = tiny.model.lm_head.data;
+  for (const int64_t at : {int64_t{0}, head.elements() / 3, head.elements() - 1}) {
+    const float was = std::exchange(head.data<float>()[at], 5.0f);
+    EXPECT_THAT(load_error(good), HasSubstr("model is"));
+    head.data<float>()[at] = was;
+  }
 
   io::write_safetensors(path, std::vector<io::NamedTensor>{{"ids", Tensor::zeros({1}, DType::kInt32)}});
   Engine engine(tiny.model, tiny.threads, {.context = 512});
@@ -132,6 +137,56 @@ TEST_F(SessionTest, RefusesWhatDoesNotFit) {
   std::ofstream(path, std::ios::binary).write(good.data(), static_cast<std::streamsize>(good.size()));
   Engine small(tiny.model, tiny.threads, {.context = 60});
   EXPECT_THAT(error_of([&] { small.load_session(path); }), HasSubstr("a session of 119 tokens, this engine holds 60"));
+}
+
+TEST_F(SessionTest, ACancelledAnswerTakesNoFinishedOnesPlace) {
+  Engine engine(tiny.model, tiny.threads, {.context = 512});
+  const auto leave = [&](int64_t tokens) {
+    Request request = first_turn(tokens);
+    const RequestId id = engine.submit(request, std::make_shared<Collector>());
+    for (int step = 0; step < 5; ++step) engine.step();
+    engine.cancel(id);
+    engine.run();
+  };
+  leave(100);
+  EXPECT_EQ(engine.sessions().at(0).tokens, 100 + 4);  // better than nothing
+  leave(110);
+  EXPECT_EQ(engine.sessions().at(0).tokens, 110 + 4);
+  submit(engine, first_turn(50));
+  engine.run();
+  EXPECT_EQ(engine.sessions().at(0).tokens, 50 + 19);
+  leave(120);
+  EXPECT_EQ(engine.sessions().at(0).tokens, 50 + 19);
+  EXPECT_TRUE(engine.sessions().at(0).in_memory);
+  submit(engine, first_turn(60));
+  engine.run();
+  EXPECT_EQ(engine.sessions().at(0).tokens, 60 + 19);
+  test::expect_all_free(engine);
+}
+
+TEST_F(SessionTest, AreBoundedInNumber) {
+  Engine engine(tiny.model, tiny.threads, {.context = 512, .max_sessions = 3});
+  const auto talk = [&](const std::string& name) {
+    Request request = first_turn(20);
+    request.session = name;
+    submit(engine, request);
+    engine.run();
+  };
+  const auto names = [&] {
+    std::string all;
+    for (const SessionInfo& info : engine.sessions()) all += info.name;
+    return all;
+  };
+  for (const char* name : {"a", "b", "c"}) talk(name);
+  engine.save_session("a", path);
+  talk("d");
+  EXPECT_EQ(names(), "acd");
+  talk("c");
+  talk("e");
+  EXPECT_EQ(names(), "cde");
+  engine.load_session(path);
+  EXPECT_EQ(names(), "ace");
+  test::expect_all_free(engine);
 }
 
 // Memory that was another user's before must not end up in a file.

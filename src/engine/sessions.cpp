@@ -1,5 +1,7 @@
 #include "engine/sessions.h"
 
+#include <algorithm>
+
 namespace minimax::engine {
 
 const ModelTag& Sessions::tag() {
@@ -7,10 +9,41 @@ const ModelTag& Sessions::tag() {
   return *tag_;
 }
 
-void Sessions::put(const std::string& name, const std::string& salt, std::span<const int32_t> ids,
-                   PrefixCache::SnapshotId snapshot) {
+/// Where a session of this name goes, the one before it being gone, and others with it whose time it is.
+Sessions::Session& Sessions::place(const std::string& name) {
   drop(name);
-  sessions_[name] = {salt, {ids.begin(), ids.end()}, snapshot, true, kernels_name(options_.precision)};
+  for (auto& [other, session] : sessions_) {
+    if (session.ids.empty() || seats_.prefixes().has(session.snapshot) || spilled(session)) continue;
+    session.ids = {};  // of a state that is gone; what is left is told in lists
+  }
+  if (static_cast<int64_t>(sessions_.size()) >= options_.max_sessions) {
+    const auto oldest =
+        std::ranges::min_element(sessions_, {}, [](const auto& session) { return session.second.used; });
+    drop(std::string(oldest->first));
+  }
+  Session& session = sessions_[name];
+  session.used = ++clock_;
+  return session;
+}
+
+const SavedSession* Sessions::spilled(const Session& session) const {
+  return session.ids.empty() ? nullptr : seats_.spill().find_exact(session.salt, session.ids);
+}
+
+void Sessions::put(const std::string& name, const std::string& salt, std::span<const int32_t> ids,
+                   PrefixCache::SnapshotId snapshot, bool finished) {
+  Session& session = place(name);
+  session.salt = salt;
+  session.tokens = static_cast<int64_t>(ids.size());
+  session.ids.assign(ids.begin(), ids.end());
+  session.snapshot = snapshot;
+  session.kernels = kernels_name(options_.precision);
+  session.finished = finished;
+}
+
+bool Sessions::has_finished(const std::string& name) const {
+  const auto found = sessions_.find(name);
+  return found != sessions_.end() && found->second.finished;
 }
 
 bool Sessions::drop(const std::string& name) {
@@ -27,7 +60,7 @@ void Sessions::clear() {
 
 SessionInfo Sessions::info(const std::string& name, const Session& session) const {
   return {.name = name,
-          .tokens = static_cast<int64_t>(session.ids.size()),
+          .tokens = session.tokens,
           .bytes = 0,
           .in_memory = seats_.prefixes().has(session.snapshot),
           .same_kernels = session.same_kernels};
@@ -42,17 +75,18 @@ std::vector<SessionInfo> Sessions::list() const {
 SessionInfo Sessions::save(const std::string& name, const std::filesystem::path& path) {
   const auto found = sessions_.find(name);
   MM_CHECK_KIND(kNotFound, found != sessions_.end(), "no session \"", name, "\"");
-  const Session& session = found->second;
+  Session& session = found->second;
+  session.used = ++clock_;
   SavedSession saved;
   if (seats_.prefixes().has(session.snapshot)) {
     const PrefixCache::Parts parts = seats_.prefixes().parts(session.snapshot);
     saved.snapshot = seats_.cache().view(*parts.mark, parts.pages);
     saved.logits = parts.logits;
   } else {
-    const SavedSession* spilled = seats_.spill().find_exact(session.salt, session.ids);
-    MM_CHECK_KIND(kNotFound, spilled, "session \"", name, "\" of ", session.ids.size(), " tokens had to leave memory");
-    saved.snapshot = spilled->snapshot;
-    saved.logits = spilled->logits;
+    const SavedSession* on_disk = spilled(session);
+    MM_CHECK_KIND(kNotFound, on_disk, "session \"", name, "\" of ", session.tokens, " tokens had to leave memory");
+    saved.snapshot = on_disk->snapshot;
+    saved.logits = on_disk->logits;
   }
   saved.name = name;
   saved.salt = session.salt;
@@ -71,9 +105,13 @@ SessionInfo Sessions::load(const std::filesystem::path& path) {
                 " tokens, this engine holds ", seats_.max_tokens(), " with the next ones");
   const auto snapshot = seats_.adopt(saved);
   MM_CHECK_KIND(kOutOfMemory, snapshot != 0, path.string(), ": no room now for a session of ", tokens, " tokens");
-  drop(saved.name);
-  Session& session = sessions_[saved.name];
-  session = {saved.salt, saved.ids, snapshot, saved.kernels == tag().kernels, saved.kernels};
+  Session& session = place(saved.name);
+  session.salt = saved.salt;
+  session.tokens = tokens;
+  session.ids = saved.ids;
+  session.snapshot = snapshot;
+  session.same_kernels = saved.kernels == tag().kernels;
+  session.kernels = saved.kernels;
   SessionInfo read = info(saved.name, session);
   read.bytes = static_cast<int64_t>(std::filesystem::file_size(path));
   return read;

@@ -5,6 +5,8 @@
 #include <cstdint>
 #include <span>
 
+#include "engine/finish_reason.h"
+
 namespace minimax::engine {
 
 /// Counts of values by upper bound, as Prometheus has them.
@@ -51,6 +53,7 @@ struct EngineStats {
   int64_t preemptions = 0, recomputed_tokens = 0;  ///< tokens that a preemption without room for a snapshot cost
   int64_t drafted_tokens = 0, accepted_tokens = 0;
   int64_t thinking_budget_hits = 0, loop_guard_hits = 0;
+  std::array<int64_t, kFinishReasons> answers_finished{};  ///< by FinishReason
 
   Histogram queue_seconds, time_to_first_token, inter_token, request_seconds, step_seconds;
 };

@@ -68,6 +68,11 @@ class Completions(unittest.TestCase):
                                                       "temperature": 2, "seed": 1})
         self.assertEqual(len(answer["choices"]), 1)
         self.assertEqual(answer["usage"]["completion_tokens"], 16)
+        # A stop string ends each of them where it stands.
+        answer = self.server.post("/v1/completions", {"prompt": "abc\n", "max_tokens": 40, "best_of": 3, "stop": "there"})
+        self.assertEqual(answer["choices"][0]["text"], "<think>\nLet me see.\n</think>\n\nHello ")
+        self.assertEqual((answer["choices"][0]["finish_reason"], answer["choices"][0]["stop_reason"]), ("stop", "there"))
+        self.assertEqual(answer["usage"]["completion_tokens"], 3 * 8)
 
     def test_wrong_fields_are_named(self):
         for body, param in (({}, "prompt"), ({"prompt": []}, "prompt"), ({"prompt": {"a": 1}}, "prompt"),
@@ -218,8 +223,10 @@ class Messages(unittest.TestCase):
         self.assertEqual((answer["stop_reason"], answer["stop_sequence"]), ("stop_sequence", "w"))
         answer = self.server.post("/v1/messages", self.body(max_tokens=2))
         self.assertEqual(answer["stop_reason"], "max_tokens")
+        # One call: of several the last could be cut off by max_tokens, and would be text.
+        one = {"type": "tool", "name": "f", "disable_parallel_tool_use": True}
         answer = self.server.post("/v1/messages", self.body(thinking={"type": "disabled"}, max_tokens=200, temperature=1.5,
-                                                            tool_choice={"type": "tool", "name": "f"}))
+                                                            tool_choice=one))
         self.assertEqual([block["type"] for block in answer["content"] if block["type"] != "tool_use"], [])
         self.assertIsInstance(answer["content"][0]["input"]["x"], int)
 
@@ -239,14 +246,22 @@ class State(unittest.TestCase):
             server.expect_metric("minimax_requests_finished_total", 2)
             self.assertEqual(server.metric("minimax_generated_tokens_total"), 2 * (len(HELLO) + 1))
             self.assertEqual(server.metric("vllm:generation_tokens_total"), 2 * (len(HELLO) + 1))
-            self.assertEqual(server.metric("minimax_request_seconds_count"), 2)
+            for more in ({"max_tokens": 3}, {"stop": "there"}):
+                server.chat(**more)
+            server.expect_metric("minimax_requests_finished_total", 4)
+            _, text, _ = server.ask("GET", "/metrics")
+            for reason, count in (("stop_token", 2), ("stop_string", 1), ("length", 1), ("cancelled", 0), ("error", 0)):
+                self.assertIn('minimax_answers_finished_total{reason="%s"} %d\n' % (reason, count), text)
+            for reason, count in (("stop", 3), ("length", 1), ("abort", 0), ("error", 0)):
+                self.assertRegex(text, 'vllm:request_success_total\\{.*finished_reason="%s"\\} %d\n' % (reason, count))
+            self.assertEqual(server.metric("minimax_request_seconds_count"), 4)
             self.assertEqual(server.metric("minimax_requests_running"), 0)
             self.assertGreater(server.metric("minimax_prefix_cache_hit_tokens_total"), 0)
             _, text, headers = server.ask("GET", "/metrics")
             self.assertTrue(headers["content-type"].startswith("text/plain; version=0.0.4"))
             for line in text.splitlines():
                 self.assertRegex(line, r"^(# (HELP|TYPE) \S+ .+|[a-z0-9_:]+(\{.*\})? [-+0-9.e]+)$")
-            self.assertIn('minimax_http_requests_total{path="/v1/chat/completions",status="200"} 2', text)
+            self.assertIn('minimax_http_requests_total{path="/v1/chat/completions",status="200"} 4', text)
 
     def test_sessions_outlive_the_server(self):
         with tempfile.TemporaryDirectory() as folder, model(HELLO) as weights:

@@ -12,7 +12,7 @@ namespace minimax::engine {
 namespace {
 
 constexpr const char* kFormat = "minimax session";
-constexpr const char* kVersion = "1";
+constexpr const char* kVersion = "2";
 
 /// Four lanes of multiply and shift over words of eight bytes: finds damage, at the speed of memory. No defence against
 /// an adversary, who could as well write another state.
@@ -158,26 +158,37 @@ std::string kernels_name(MatmulPrecision precision) {
   return cat(cpu::kernels().isa, precision == MatmulPrecision::kBFloat16 ? ", bfloat16 products" : ", exact products");
 }
 
+namespace {
+
+void add_bytes(const Tensor& tensor, int64_t begin, int64_t size, Checksum& sum) {
+  const char* from = static_cast<const char*>(tensor.raw()) + begin;
+  if (!tensor.memory()) return sum.add(from, static_cast<size_t>(size));
+  std::vector<char> copy(static_cast<size_t>(size));
+  tensor.memory()->copy(copy.data(), from, size);
+  sum.add(copy.data(), copy.size());
+}
+
+}  // namespace
+
 ModelTag model_tag(const MiniMaxM1& model, MatmulPrecision precision) {
   Checksum sum;
   ModelConfig config = model.config;
   config.warnings.clear();
   sum.add(write_config(config));
-  for (const Parameter& parameter : parameters(model)) {
+  const std::vector<Parameter> all = parameters(model);
+  int64_t total = 0;
+  for (const Parameter& parameter : all) total += parameter.value.bytes();
+  // A page is what the disk gives at the least, so that samples of pages cost no more than samples of words.
+  constexpr int64_t kSamples = 8, kPage = 4096;
+  for (const Parameter& parameter : all) {
     sum.add(cat(parameter.name, parameter.value.dtype(), parameter.value.shape()));
     const int64_t bytes = parameter.value.bytes();
-    constexpr int64_t kSamples = 8, kSampleBytes = 64;
-    for (int64_t sample = 0; sample < kSamples; ++sample) {
-      const int64_t begin = std::max<int64_t>(bytes - kSampleBytes, 0) / (kSamples - 1) * sample;
-      const int64_t size = std::min(kSampleBytes, bytes - begin);
-      char copy[kSampleBytes];
-      const char* from = static_cast<const char*>(parameter.value.raw()) + begin;
-      if (parameter.value.memory())
-        parameter.value.memory()->copy(copy, from, size);
-      else
-        std::memcpy(copy, from, static_cast<size_t>(size));
-      sum.add(copy, static_cast<size_t>(size));
+    if (total <= kHashedWhole || bytes <= kSamples * kPage) {
+      add_bytes(parameter.value, 0, bytes, sum);
+      continue;
     }
+    for (int64_t sample = 0; sample < kSamples; ++sample)
+      add_bytes(parameter.value, (bytes - kPage) / (kSamples - 1) * sample / kPage * kPage, kPage, sum);
   }
   return {sum.hex(), kernels_name(precision)};
 }

@@ -14,12 +14,14 @@ namespace minimax::engine {
 
 /// What a state belongs to. States of another model are nonsense; those of other kernels differ in the last bits.
 struct ModelTag {
-  std::string model;    ///< hash of the shape and of samples of every weight, 16 hexadecimal digits
+  /// Hash of the config and the weights, 16 hexadecimal digits: of all bytes of a model of up to kHashedWhole, else of
+  /// each weight's shape and eight pages spread over it.
+  std::string model;
   std::string kernels;  ///< instruction set and precision of products
 };
 
 std::string kernels_name(MatmulPrecision precision);
-/// Reads a few hundred bytes of each weight.
+constexpr int64_t kHashedWhole = int64_t{256} << 20;
 ModelTag model_tag(const MiniMaxM1& model, MatmulPrecision precision);
 
 struct SavedSession {

@@ -18,11 +18,15 @@ ApiError failure_of(const engine::AnswerEnd& end) {
 Job::Job(const ServedModel& model, AnswerSpec spec, std::unique_ptr<AnswerWriter> writer,
          std::shared_ptr<Exchange> exchange)
     : model_(model), spec_(std::move(spec)), exchange_(std::move(exchange)), writer_(std::move(writer)) {
-  for (int64_t answer = 0; answer < spec_.request.n; ++answer) {
-    AnswerTextOptions options = spec_.text;
-    options.parser.tool_calls.id_seed += static_cast<uint64_t>(answer);
-    answers_.emplace_back(model.tokenizer, std::move(options));
-  }
+  const auto read = [&](std::vector<AnswerText>& answers, int64_t count) {
+    for (int64_t answer = 0; answer < count; ++answer) {
+      AnswerTextOptions options = spec_.text;
+      options.parser.tool_calls.id_seed += static_cast<uint64_t>(answer);
+      answers.emplace_back(model.tokenizer, std::move(options));
+    }
+  };
+  read(answers_, spec_.request.n);
+  if (spec_.request.best_of > spec_.request.n) read(candidates_, spec_.request.best_of);
 }
 
 engine::RequestId Job::start(Over over) {
@@ -78,21 +82,36 @@ void Job::on_prompt_logprobs(const std::vector<engine::PromptToken>& tokens) {
   writer_->prompt(0, tokens);
 }
 
+bool Job::is_stop(const engine::Token& token) const {
+  const std::vector<int32_t>& stops = spec_.request.stop_ids;
+  return std::find(stops.begin(), stops.end(), token.sampled.id) != stops.end();
+}
+
+engine::FinishReason Job::wish(const AnswerText::Step& step) const {
+  if (step.stopped) return engine::FinishReason::kStopString;
+  if (step.call_ended && !spec_.parallel_tool_calls) return engine::FinishReason::kToolCalls;
+  return engine::FinishReason::kNone;
+}
+
+engine::FinishReason Job::on_candidate(const engine::Token& token) {
+  const std::lock_guard lock(mutex_);
+  if (aborted_) return engine::FinishReason::kCancelled;
+  if (is_stop(token)) return engine::FinishReason::kNone;
+  return wish(candidates_[static_cast<size_t>(token.answer)].push(token.sampled));
+}
+
 engine::FinishReason Job::on_token(const engine::Token& token) {
   const std::lock_guard lock(mutex_);
   if (aborted_) return engine::FinishReason::kCancelled;
   begin();
-  const std::vector<int32_t>& stops = spec_.request.stop_ids;
-  if (std::find(stops.begin(), stops.end(), token.sampled.id) != stops.end()) return engine::FinishReason::kNone;
+  if (is_stop(token)) return engine::FinishReason::kNone;
   AnswerText& answer = answers_[static_cast<size_t>(token.answer)];
   const AnswerText::Step step = answer.push(token.sampled);
   if (!step.empty()) {
     writer_->piece(token.answer, step);
     last_word_ = std::chrono::steady_clock::now();
   }
-  if (step.stopped) return engine::FinishReason::kStopString;
-  if (step.call_ended && !spec_.parallel_tool_calls) return engine::FinishReason::kToolCalls;
-  return engine::FinishReason::kNone;
+  return wish(step);
 }
 
 void Job::on_finish(const engine::AnswerEnd& end) {

@@ -34,11 +34,14 @@ class Job : public engine::Listener, public std::enable_shared_from_this<Job> {
   void on_prompt(int64_t done, int64_t total) override;
   void on_prompt_logprobs(const std::vector<engine::PromptToken>& tokens) override;
   engine::FinishReason on_token(const engine::Token& token) override;
+  engine::FinishReason on_candidate(const engine::Token& token) override;
   void on_finish(const engine::AnswerEnd& end) override;
   void on_done(const engine::Usage& usage) override;
 
  private:
   void begin();
+  bool is_stop(const engine::Token& token) const;
+  engine::FinishReason wish(const AnswerText::Step& step) const;
 
   const ServedModel& model_;
   AnswerSpec spec_;
@@ -49,6 +52,7 @@ class Job : public engine::Listener, public std::enable_shared_from_this<Job> {
   std::unique_ptr<AnswerWriter> writer_;
   bool begun_ = false, aborted_ = false, done_ = false;
   std::vector<AnswerText> answers_;
+  std::vector<AnswerText> candidates_;  // with best_of: read while they are made, since their texts may end them
   std::optional<ApiError> failure_;
   std::chrono::steady_clock::time_point last_word_;
 };

@@ -1,5 +1,7 @@
 #include "server/api/metrics.h"
 
+#include <map>
+
 #include "server/api/prometheus.h"
 
 namespace minimax::server {
@@ -52,6 +54,11 @@ void add_engine(PrometheusText& out, const engine::EngineStats& e) {
   counter("accepted_tokens", "Of these, kept.", e.accepted_tokens);
   counter("thinking_budget_hits", "Answers whose thinking was ended.", e.thinking_budget_hits);
   counter("loop_guard_hits", "Answers that had begun to repeat themselves.", e.loop_guard_hits);
+  out.head("minimax_answers_finished_total", "Answers by how they ended.", "counter");
+  for (size_t reason = 1; reason < e.answers_finished.size(); ++reason)
+    out.line("minimax_answers_finished_total",
+             {{"reason", std::string(to_string(static_cast<engine::FinishReason>(reason)))}},
+             static_cast<double>(e.answers_finished[reason]));
   out.histogram("minimax_queue_seconds", "From request to its first step.", e.queue_seconds);
   out.histogram("minimax_time_to_first_token_seconds", "From request to first token.", e.time_to_first_token);
   out.histogram("minimax_inter_token_seconds", "From token to token of an answer.", e.inter_token);
@@ -75,6 +82,26 @@ void add_http(PrometheusText& out, const HttpStats& http, const RequestCounts& r
              static_cast<double>(count));
 }
 
+std::string_view vllm_reason(engine::FinishReason reason) {
+  switch (reason) {
+    case engine::FinishReason::kNone:
+    case engine::FinishReason::kStopToken:
+    case engine::FinishReason::kStopString:
+    case engine::FinishReason::kToolCalls:
+      return "stop";
+    case engine::FinishReason::kLength:
+      return "length";
+    case engine::FinishReason::kCancelled:
+    case engine::FinishReason::kDeadline:
+      return "abort";
+    case engine::FinishReason::kError:
+      return "error";
+    case engine::FinishReason::kLoop:
+      return "repetition";
+  }
+  return "error";
+}
+
 // The names that dashboards made for vLLM look for.
 void add_vllm(PrometheusText& out, const engine::EngineStats& e) {
   const auto count = [](int64_t value) { return static_cast<double>(value); };
@@ -91,9 +118,12 @@ void add_vllm(PrometheusText& out, const engine::EngineStats& e) {
   out.counter("vllm:prefix_cache_hits_total", "Of these, found.", count(e.cache_hit_tokens));
   out.counter("vllm:spec_decode_num_draft_tokens_total", "Tokens tried.", count(e.drafted_tokens));
   out.counter("vllm:spec_decode_num_accepted_tokens_total", "Of these, kept.", count(e.accepted_tokens));
-  out.head("vllm:request_success_total", "Requests by how they ended.", "counter");
-  out.line("vllm:request_success_total", {{"finished_reason", "stop"}}, count(e.requests_finished));
-  out.line("vllm:request_success_total", {{"finished_reason", "abort"}}, count(e.requests_cancelled));
+  out.head("vllm:request_success_total", "Answers by how they ended.", "counter");
+  std::map<std::string_view, int64_t> answers;
+  for (size_t reason = 1; reason < e.answers_finished.size(); ++reason)
+    answers[vllm_reason(static_cast<engine::FinishReason>(reason))] += e.answers_finished[reason];
+  for (const auto& [word, number] : answers)
+    out.line("vllm:request_success_total", {{"finished_reason", std::string(word)}}, count(number));
   out.histogram("vllm:time_to_first_token_seconds", "From request to first token.", e.time_to_first_token);
   out.histogram("vllm:inter_token_latency_seconds", "From token to token.", e.inter_token);
   out.histogram("vllm:time_per_output_token_seconds", "The same under its older name.", e.inter_token);
