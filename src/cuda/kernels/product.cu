@@ -149,7 +149,24 @@ __device__ void multiply_tiles(const ProductArgs& args, int part, uint32_t share
   uint32_t phase = 0;
   const int lane = threadIdx.x % 32, warp = threadIdx.x / 32 % 4;
   while (tiles.take(tile)) {
-    if (tile.term >= tile.term_end) continue;  // a group without rows adds nothing
+    if (tile.term >= tile.term_end) continue;    // a group without rows adds nothing
+    if (tile.row + part * 64 >= tile.row_end) {  // these rows are nobody's: one thread lets the stages go
+      const int64_t steps = (tile.term_end - tile.term + kK - 1) / kK;
+      if (threadIdx.x % 128 == 0) {
+        for (int64_t step = 0; step < steps; ++step) {
+          const int at = static_cast<int>((stage + step) % S::kStages);
+          barrier_wait(full + at * 8, phase ^ static_cast<uint32_t>((stage + step) / S::kStages & 1));
+          barrier_arrive(empty + at * 8);
+        }
+      }
+      // The others wait here: a barrier tells two rounds apart by their parity, so nobody may be a round ahead or
+      // behind.
+      __syncwarp();
+      asm volatile("bar.sync %0, 128;" ::"r"(part + 1) : "memory");
+      phase ^= static_cast<uint32_t>((stage + steps) / S::kStages & 1);
+      stage = static_cast<int>((stage + steps) % S::kStages);
+      continue;
+    }
     float sums[kN / 2];
     int before = -1;
     for (int64_t term = tile.term; term < tile.term_end; term += kK) {
