@@ -54,11 +54,12 @@ struct PieceOf<__nv_bfloat16> {
   using Type = Bf16Piece;
 };
 
-/// sums[row][output] = x[row] . weight[output], summed over the warp, in every lane. k is a multiple of 8, rows 16-byte
-/// aligned; `outputs` of kOutputs exist.
+/// sums[row][output] = x[row] . weights[output], summed over the warp, in every lane. k is a multiple of 8, rows
+/// 16-byte aligned; `outputs` of kOutputs exist.
 template <typename T, int kRows, int kOutputs>
-__device__ __forceinline__ void dot_rows(const float* x, int64_t x_stride, int rows, const T* weight, int64_t k,
-                                         int outputs, float (&sums)[kRows][kOutputs]) {
+__device__ __forceinline__ void dot_rows(const float* x, int64_t x_stride, int rows,
+                                         const T* const (&weights)[kOutputs], int64_t k, int outputs,
+                                         float (&sums)[kRows][kOutputs]) {
   using Piece = typename PieceOf<T>::Type;
   constexpr int kAhead = 16 / kOutputs > 4 ? 4 : 16 / kOutputs;  // pieces of a row under way
   const int lane = threadIdx.x % 32;
@@ -74,7 +75,7 @@ __device__ __forceinline__ void dot_rows(const float* x, int64_t x_stride, int r
 #pragma unroll
       for (int output = 0; output < kOutputs; ++output)
         if (first + 32 * ahead < pieces && output < outputs)
-          piece[ahead][output].load(weight + output * k + (first + 32 * ahead) * 8);
+          piece[ahead][output].load(weights[output] + (first + 32 * ahead) * 8);
 #pragma unroll
     for (int ahead = 0; ahead < kAhead; ++ahead) {
       const int64_t at = first + 32 * ahead;
@@ -107,6 +108,16 @@ __device__ __forceinline__ void dot_rows(const float* x, int64_t x_stride, int r
     for (int output = 0; output < kOutputs; ++output) sums[row][output] = warp_sum(sums[row][output]);
 }
 
+/// kOutputs rows of a matrix from `first` on.
+template <typename T, int kOutputs>
+struct Rows {
+  const T* at[kOutputs];
+  __device__ __forceinline__ Rows(const T* first, int64_t k) {
+#pragma unroll
+    for (int i = 0; i < kOutputs; ++i) at[i] = first + i * k;
+  }
+};
+
 template <typename T, int kRows, int kOutputs>
 __global__ void __launch_bounds__(kThreads)
     few_rows_kernel(const float* x, const T* weight, float* out, int rows, int64_t n, int64_t k) {
@@ -114,7 +125,7 @@ __global__ void __launch_bounds__(kThreads)
   if (first >= n) return;
   const int outputs = static_cast<int>(min(static_cast<int64_t>(kOutputs), n - first));
   float sums[kRows][kOutputs];
-  dot_rows<T, kRows, kOutputs>(x, k, rows, weight + first * k, k, outputs, sums);
+  dot_rows<T, kRows, kOutputs>(x, k, rows, Rows<T, kOutputs>(weight + first * k, k).at, k, outputs, sums);
   if (threadIdx.x % 32 != 0) return;
 #pragma unroll
   for (int row = 0; row < kRows; ++row)
@@ -132,49 +143,45 @@ Failure launch_few(const float* x, const void* weight, float* out, int64_t rows,
   return launched();
 }
 
-// Grid: ffn / (kWarps * kPairs) x pairs: rows of gate and up of the pair's expert, and silu(gate) * up.
+// Small blocks, so that the last ones leave few multiprocessors waiting.
+constexpr int kExpertWarps = 4, kExpertThreads = kExpertWarps * 32;
+
+// Grid: ffn / kExpertWarps x pairs: a warp takes one row of gate and of up of the pair's expert, for silu(gate) * up.
 template <typename T>
-__global__ void __launch_bounds__(kThreads) expert_gate_up_kernel(const ExpertRowsArgs args) {
-  constexpr int kOutputs = 2;
-  const int64_t first = (static_cast<int64_t>(blockIdx.x) * kWarps + threadIdx.x / 32) * kOutputs, pair = blockIdx.y;
-  if (first >= args.ffn) return;
-  const int outputs = static_cast<int>(min(static_cast<int64_t>(kOutputs), args.ffn - first));
+__global__ void __launch_bounds__(kExpertThreads) expert_gate_up_kernel(const ExpertRowsArgs args) {
+  const int64_t row = static_cast<int64_t>(blockIdx.x) * kExpertWarps + threadIdx.x / 32, pair = blockIdx.y;
+  if (row >= args.ffn) return;
   const int64_t expert = args.chosen[pair];
-  const float* x = args.x + pair / args.top_k * args.hidden;
-  float gate[1][kOutputs], up[1][kOutputs];
-  dot_rows<T, 1, kOutputs>(x, 0, 1, static_cast<const T*>(args.gate) + expert * args.gate_stride + first * args.hidden,
-                           args.hidden, outputs, gate);
-  dot_rows<T, 1, kOutputs>(x, 0, 1, static_cast<const T*>(args.up) + expert * args.up_stride + first * args.hidden,
-                           args.hidden, outputs, up);
-  if (threadIdx.x % 32 != 0) return;
-#pragma unroll
-  for (int output = 0; output < kOutputs; ++output)
-    if (output < outputs)
-      args.hidden_rows[pair * args.ffn + first + output] =
-          gate[0][output] / (1.0f + expf(-gate[0][output])) * up[0][output];
+  const T* const weights[2] = {static_cast<const T*>(args.gate) + expert * args.gate_stride + row * args.hidden,
+                               static_cast<const T*>(args.up) + expert * args.up_stride + row * args.hidden};
+  float sums[1][2];
+  dot_rows<T, 1, 2>(args.x + pair / args.top_k * args.hidden, 0, 1, weights, args.hidden, 2, sums);
+  if (threadIdx.x % 32 == 0)
+    args.hidden_rows[pair * args.ffn + row] = sums[0][0] / (1.0f + expf(-sums[0][0])) * sums[0][1];
 }
 
-// Grid: hidden / (kWarps * kOutputs) x tokens: the weighted sum over the token's experts, best first.
+// Grid: hidden / (kExpertWarps * kOutputs) x tokens: the weighted sum over the token's experts, best first.
+constexpr int kDownOutputs = 2;
 template <typename T>
-__global__ void __launch_bounds__(kThreads) expert_down_kernel(const ExpertRowsArgs args) {
-  constexpr int kOutputs = 2;
-  const int64_t first = (static_cast<int64_t>(blockIdx.x) * kWarps + threadIdx.x / 32) * kOutputs, token = blockIdx.y;
+__global__ void __launch_bounds__(kExpertThreads) expert_down_kernel(const ExpertRowsArgs args) {
+  const int64_t first = (static_cast<int64_t>(blockIdx.x) * kExpertWarps + threadIdx.x / 32) * kDownOutputs;
+  const int64_t token = blockIdx.y;
   if (first >= args.hidden) return;
-  const int outputs = static_cast<int>(min(static_cast<int64_t>(kOutputs), args.hidden - first));
-  float total[kOutputs] = {};
+  const int outputs = static_cast<int>(min(static_cast<int64_t>(kDownOutputs), args.hidden - first));
+  float total[kDownOutputs] = {};
   for (int64_t rank = 0; rank < args.top_k; ++rank) {
     const int64_t pair = token * args.top_k + rank, expert = args.chosen[pair];
-    float sums[1][kOutputs];
-    dot_rows<T, 1, kOutputs>(args.hidden_rows + pair * args.ffn, 0, 1,
-                             static_cast<const T*>(args.down) + expert * args.down_stride + first * args.ffn, args.ffn,
-                             outputs, sums);
+    float sums[1][kDownOutputs];
+    const Rows<T, kDownOutputs> rows(static_cast<const T*>(args.down) + expert * args.down_stride + first * args.ffn,
+                                     args.ffn);
+    dot_rows<T, 1, kDownOutputs>(args.hidden_rows + pair * args.ffn, 0, 1, rows.at, args.ffn, outputs, sums);
 #pragma unroll
-    for (int output = 0; output < kOutputs; ++output)
+    for (int output = 0; output < kDownOutputs; ++output)
       total[output] = fmaf(args.weights[pair], sums[0][output], total[output]);
   }
   if (threadIdx.x % 32 != 0) return;
 #pragma unroll
-  for (int output = 0; output < kOutputs; ++output)
+  for (int output = 0; output < kDownOutputs; ++output)
     if (output < outputs) args.out[token * args.hidden + first + output] = total[output];
 }
 
@@ -189,22 +196,22 @@ Failure few_rows_product(const float* x, const void* weight, Type type, float* o
     if (rows == 1) return launch_few<T, 1, 2>(x, weight, out, rows, n, k, stream);
     if (rows == 2) return launch_few<T, 2, 2>(x, weight, out, rows, n, k, stream);
     if (rows <= 4) return launch_few<T, 4, 4>(x, weight, out, rows, n, k, stream);
-    return launch_few<T, 8, 4>(x, weight, out, rows, n, k, stream);
+    return launch_few<T, 8, 2>(x, weight, out, rows, n, k, stream);
   });
 }
 
 Failure expert_rows(const ExpertRowsArgs& args, Stream stream) {
   if (args.tokens == 0) return nullptr;
   if (args.hidden % 8 != 0 || args.ffn % 8 != 0) return "expert_rows: hidden or ffn is no multiple of 8";
-  constexpr int64_t kBlock = kWarps * 2;
-  const dim3 ffn_grid(static_cast<unsigned>((args.ffn + kBlock - 1) / kBlock),
+  constexpr int64_t kDownBlock = kExpertWarps * kDownOutputs;
+  const dim3 ffn_grid(static_cast<unsigned>((args.ffn + kExpertWarps - 1) / kExpertWarps),
                       static_cast<unsigned>(args.tokens * args.top_k));
-  const dim3 hidden_grid(static_cast<unsigned>((args.hidden + kBlock - 1) / kBlock),
+  const dim3 hidden_grid(static_cast<unsigned>((args.hidden + kDownBlock - 1) / kDownBlock),
                          static_cast<unsigned>(args.tokens));
   return with_type(args.type, [&](auto* element) {
     using T = std::remove_pointer_t<decltype(element)>;
-    expert_gate_up_kernel<T><<<ffn_grid, kThreads, 0, stream_of(stream)>>>(args);
-    expert_down_kernel<T><<<hidden_grid, kThreads, 0, stream_of(stream)>>>(args);
+    expert_gate_up_kernel<T><<<ffn_grid, kExpertThreads, 0, stream_of(stream)>>>(args);
+    expert_down_kernel<T><<<hidden_grid, kExpertThreads, 0, stream_of(stream)>>>(args);
     return launched();
   });
 }
