@@ -8,6 +8,9 @@ namespace minimax::cuda {
 namespace {
 
 constexpr int64_t kThinOutputs = 96;
+/// Over so few terms the roundings of activations do not average out, and not to round them costs nothing that could be
+/// measured: the products of small models. By the weight's shape alone, as all choices that change bits.
+constexpr int64_t kFewTerms = 128;
 
 void run(const Context& ctx, const ProductArgs& args) {
   Gpu::check(gpu_of(ctx).op().product(args, gpu_of(ctx).stream()));
@@ -41,6 +44,7 @@ void linear(const Context& ctx, const Tensor& x, const Tensor& weight, Operand o
   }
   ProductArgs args{.b = weight.raw(), .out = out.raw(), .b_type = type, .m = rows, .n = n, .k = k};
   Tensor a = x;
+  if (operand == Operand::kRounded && k <= kFewTerms) operand = Operand::kTwoParts;
   if (type == Type::kBFloat16 && operand == Operand::kRounded) {
     a = cast(ctx, x, Type::kBFloat16);
   } else if (type == Type::kBFloat16 && gpu.hopper() && k % 8 == 0) {
@@ -238,7 +242,8 @@ void experts(const Context& ctx, const Tensor& x, const Tensor& chosen, const Te
                                    gpu.stream()));
     return;
   }
-  const Type type = rounds(ctx) && gate.type == Type::kBFloat16 ? Type::kBFloat16 : Type::kFloat32;
+  const bool rounded = rounds(ctx) && gate.type == Type::kBFloat16 && std::min(hidden, ffn) > kFewTerms;
+  const Type type = rounded ? Type::kBFloat16 : Type::kFloat32;
   const Order order(ctx, chosen, static_cast<int64_t>(experts.size()), 1);
   const Tensor sorted = gather_pairs(ctx, x, order, top_k, {}, type);
   const Tensor h = ctx.empty({order.rows(), ffn}, dtype_of(type));
