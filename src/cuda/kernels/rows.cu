@@ -21,14 +21,11 @@ __global__ void take_rows_kernel(const T* table, int64_t table_rows, const int32
 
 // One block an index; the first block of each index adds all rows of it, in order, the others have nothing to do.
 __global__ void add_rows_kernel(const float* rows, const int32_t* indices, float* sum, int64_t count, int64_t width) {
-  __shared__ int earlier;
   const int32_t index = indices[blockIdx.x];
-  if (threadIdx.x == 0) earlier = 0;
-  __syncthreads();
+  bool earlier = false;
   for (int64_t other = threadIdx.x; other < blockIdx.x && !earlier; other += kThreads)
-    if (indices[other] == index) earlier = 1;
-  __syncthreads();
-  if (earlier) return;
+    earlier = indices[other] == index;
+  if (__syncthreads_or(earlier)) return;
   __shared__ int32_t found[kThreads];
   __shared__ int32_t warp_counts[kThreads / 32];
   float* to = sum + static_cast<int64_t>(index) * width;
