@@ -56,8 +56,8 @@ function(minimax_test FOLDER)
     if(ARG_LABEL STREQUAL "fast")
       add_dependencies(fast_tests ${TARGET})
     endif()
-    gtest_discover_tests(${TARGET} TEST_PREFIX "${FOLDER}." PROPERTIES LABELS ${ARG_LABEL} TIMEOUT 600
-                         DISCOVERY_TIMEOUT 120)
+    gtest_discover_tests(${TARGET} TEST_PREFIX "${FOLDER}." PROPERTIES LABELS ${ARG_LABEL} TIMEOUT 3600
+                         DISCOVERY_TIMEOUT 1200)
   endforeach()
 endfunction()
 

@@ -3,7 +3,9 @@
 #include <gmock/gmock.h>
 
 #include <atomic>
+#include <chrono>
 #include <map>
+#include <thread>
 
 #include "engine/test_engine.h"
 #include "io/test_folder.h"
@@ -204,10 +206,20 @@ TEST_F(EngineTest, CancelledBeforeTheNextForwardPass) {
 }
 
 TEST_F(EngineTest, DeadlinesEndWaitingAndRunningRequests) {
+  // Its first token takes longer than it has: neither a slow machine nor a fast one comes to another end.
+  struct Slow : Collector {
+    FinishReason on_token(const Token& token) override {
+      std::this_thread::sleep_for(std::chrono::milliseconds(60));
+      return Collector::on_token(token);
+    }
+  };
   Engine engine(tiny.model, tiny.threads, {.context = 4096, .max_running = 1});
   Request request = request_of(random_ids(rng, 10), 100000);
   request.deadline_seconds = 0.05;
-  const auto running = submit(engine, request), waiting = submit(engine, request);
+  const std::shared_ptr<Collector> running = std::make_shared<Slow>();
+  engine.submit(request, running);
+  request.deadline_seconds = 1e-9;
+  const auto waiting = submit(engine, request);
   engine.run();
   for (const auto& got : {running, waiting}) {
     ASSERT_TRUE(got->done());

@@ -1,5 +1,6 @@
 // The engine with a thread of its own, and many others that ask it for things. ThreadSanitizer runs these.
 #include <atomic>
+#include <chrono>
 #include <thread>
 
 #include "engine/test_engine.h"
@@ -85,12 +86,22 @@ TEST(EngineThreads, ManyCallersGetTheirBits) {
   test::expect_all_free(engine);
 }
 
+/// Takes a tenth of a second for each token after the first ones until it is told to hurry: what is to last while
+/// another thread does something lasts for minutes.
+struct Lasting : Collector {
+  FinishReason on_token(const Token& token) override {
+    if (token.index > 10 && !hurry) std::this_thread::sleep_for(std::chrono::milliseconds(100));
+    return Collector::on_token(token);
+  }
+  std::atomic<bool> hurry = false;
+};
+
 TEST(EngineThreads, StopsAndStartsAgain) {
   TinyModel tiny(1);
   Engine engine(tiny.model, tiny.threads, {.context = 2000});
   Rng rng(1);
   const Request request = request_of(random_ids(rng, 100), 1500);
-  const auto listener = std::make_shared<Collector>();
+  const auto listener = std::make_shared<Lasting>();
   engine.submit(request, listener);
   engine.start();
   while (engine.stats().generated_tokens < 10) std::this_thread::yield();
@@ -98,6 +109,7 @@ TEST(EngineThreads, StopsAndStartsAgain) {
   const int64_t tokens = engine.stats().generated_tokens;
   EXPECT_FALSE(listener->done());
   EXPECT_EQ(engine.stats().generated_tokens, tokens);
+  listener->hurry = true;
   engine.start();
   listener->wait();
   engine.stop();
@@ -107,7 +119,7 @@ TEST(EngineThreads, StopsAndStartsAgain) {
 TEST(EngineThreads, WhatRunsAtTheEndIsCancelled) {
   TinyModel tiny(1);
   Rng rng(1);
-  const auto running = std::make_shared<Collector>(), waiting = std::make_shared<Collector>();
+  const std::shared_ptr<Collector> running = std::make_shared<Lasting>(), waiting = std::make_shared<Collector>();
   {
     Engine engine(tiny.model, tiny.threads, {.context = 100000, .max_running = 1});
     engine.start();

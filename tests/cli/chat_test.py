@@ -15,9 +15,7 @@ import time
 import unittest
 
 import scripted_model
-from program import HOME, PROGRAM, environment
-
-PATIENCE = 60  # seconds, for a busy machine
+from program import HOME, PATIENCE, PROGRAM, environment
 
 
 class Terminal:

@@ -8,7 +8,7 @@ import tempfile
 import unittest
 
 import scripted_model
-from program import PROGRAM, TESTDATA, environment, golden, run
+from program import PATIENCE, PROGRAM, TESTDATA, environment, golden, run
 
 WORDS = ["<think>\n", "I ", "wonder", "\n</think>\n\n", "Hello", ", 世", "界", "! ", "Bye", "."]
 
@@ -185,7 +185,7 @@ class Run(ModelTest):
             program = shutil.copy(PROGRAM, os.path.join(folder, "minimax"))
             for words in (["chat"], ["serve"], ["chat", "nano"], ["run", "nano", "Hi"]):
                 process = subprocess.run([program, *words], stdin=subprocess.DEVNULL, capture_output=True,
-                                         env=environment(), timeout=60, check=False)
+                                         env=environment(), timeout=PATIENCE, check=False)
                 message = process.stderr.decode()
                 self.assertEqual(process.returncode, 1, message)
                 self.assertEqual(message.count("\n"), 1)

@@ -9,7 +9,7 @@ import urllib.error
 import urllib.request
 
 import scripted_model
-from program import PROGRAM, environment, run
+from program import PATIENCE, PROGRAM, environment, run
 
 TEMPLATE = ("{{ bos_token }}{% for m in messages %}{% if 'forbidden' in m.content %}{{ raise_exception('not that') }}"
             "{% endif %}{{ m.role }} says {{ m.content }}{{ '\\n' }}{% endfor %}"
@@ -53,7 +53,7 @@ class Template(unittest.TestCase):
                 request = urllib.request.Request(f"http://127.0.0.1:{port}/v1/chat/completions",
                                                  json.dumps(body).encode(), {"Content-Type": "application/json"})
                 try:
-                    with urllib.request.urlopen(request, timeout=60) as answer:
+                    with urllib.request.urlopen(request, timeout=PATIENCE) as answer:
                         return answer.status, answer.read().decode()
                 except urllib.error.HTTPError as error:
                     return error.code, error.read().decode()

@@ -10,7 +10,7 @@ import unittest
 import urllib.error
 import urllib.request
 
-from program import PROGRAM, environment, run
+from program import PATIENCE, PROGRAM, environment, run
 
 RECIPE = """
 tokenizer = "tokenizer"
@@ -150,7 +150,7 @@ class Sft(unittest.TestCase):
         while not os.path.exists(os.path.join(out, "metrics.jsonl")):
             time.sleep(0.01)
         process.send_signal(signal.SIGINT)
-        _, errors = process.communicate(timeout=60)
+        _, errors = process.communicate(timeout=PATIENCE)
         self.assertEqual(process.returncode, 0, errors)
         self.assertIn(b"--resume", errors)
         self.assertTrue(os.listdir(os.path.join(out, "checkpoints")))
@@ -166,15 +166,15 @@ class Sft(unittest.TestCase):
             url = match.group().decode()
             while not os.path.exists(os.path.join(out, "metrics.jsonl")):
                 time.sleep(0.01)
-            with urllib.request.urlopen(url, timeout=20) as answer:
+            with urllib.request.urlopen(url, timeout=PATIENCE) as answer:
                 self.assertIn(b'fetch("body")', answer.read())
-            with urllib.request.urlopen(url + "body", timeout=20) as answer:
+            with urllib.request.urlopen(url + "body", timeout=PATIENCE) as answer:
                 self.assertIn(b"<title>Loss</title>", answer.read())
             with self.assertRaises(urllib.error.HTTPError):
-                urllib.request.urlopen(url + "recipe.toml", timeout=20)
+                urllib.request.urlopen(url + "recipe.toml", timeout=PATIENCE)
         finally:
             process.send_signal(signal.SIGINT)
-            process.communicate(timeout=60)
+            process.communicate(timeout=PATIENCE)
         self.assertEqual(process.returncode, 0)
 
     def test_says_what_is_wrong(self):

@@ -4,7 +4,7 @@ import os
 import tempfile
 import unittest
 
-from server import HELLO, THINKING, Server, model, serve
+from server import HELLO, THINKING, Server, model, serve, wait_until
 
 TOOL = {"name": "f", "description": "d",
         "input_schema": {"type": "object", "properties": {"x": {"type": "integer"}}, "required": ["x"]}}
@@ -313,23 +313,36 @@ class State(unittest.TestCase):
         with serve(["<think>\n", " a", " b", " c"], endless=True) as server:
             connection = server.connect()
             connection.request("POST", "/v1/chat/completions", json.dumps({
-                "messages": [{"role": "user", "content": "hi"}], "stream": True, "max_tokens": 20000}))
+                "messages": [{"role": "user", "content": "hi"}], "stream": True, "n": 128, "max_tokens": 20000,
+                "include_reasoning": False, "stop": [" c"]}))  # thinks for minutes, and says nothing until told to
             response = connection.getresponse()
             line = response.readline()
             request = json.loads(line[6:])["id"]
+            wait_until(lambda: server.metric("minimax_generated_tokens_total") > 100, lambda: "it does not think")
             answer = server.post("/v1/chat/completions/control", {"id": request, "action": "reasoning_end"})
             self.assertTrue(answer["success"])
-            content = ""
-            while not content:
-                line = response.readline()
-                self.assertTrue(line, "the stream ended without content")
-                if line.startswith(b"data: {"):
-                    content = json.loads(line[6:])["choices"][0]["delta"].get("content") or ""
-            server.post("/v1/chat/completions/control", {"id": request, "action": "cancel"})
-            self.assertIn(b"[DONE]", response.read())
+            chunks = [json.loads(line[6:]) for line in response if line.startswith(b"data: {")]
+            contents = [""] * 128
+            for chunk in chunks:
+                for choice in chunk["choices"]:
+                    contents[choice["index"]] += choice["delta"].get("content") or ""
+            self.assertEqual(set(contents), {"<think>\n a b"})  # the only words it has, as an answer
             connection.close()
             self.assertEqual(server.ask("POST", "/v1/chat/completions/control",
                                         {"id": request, "action": "reasoning_end"})[0], 404)
+
+    def test_a_running_request_is_cancelled(self):
+        with serve(["<think>\n", " a", " b", " c"], endless=True) as server:
+            connection = server.connect()
+            connection.request("POST", "/v1/chat/completions", json.dumps({
+                "messages": [{"role": "user", "content": "hi"}], "stream": True, "n": 128, "max_tokens": 20000,
+                "include_reasoning": False}))
+            response = connection.getresponse()
+            request = json.loads(response.readline()[6:])["id"]
+            server.post("/v1/chat/completions/control", {"id": request, "action": "cancel"})
+            self.assertIn(b"[DONE]", response.read())
+            connection.close()
+            server.expect_metric("minimax_requests_cancelled_total", 1)
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -13,11 +14,18 @@ import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "cli"))
 import scripted_model  # noqa: E402
-from program import PROGRAM, environment  # noqa: E402
+from program import PATIENCE, PROGRAM, environment  # noqa: E402
 
-PATIENCE = 120  # seconds, for a busy machine
 THINKING = ["<think>\n", "Let", " me", " see", ".", "\n</think>\n\n"]
 HELLO = [*THINKING, "Hello", " there", "!", " Bye"]
+
+
+def wait_until(condition, message):
+    end = time.monotonic() + PATIENCE
+    while not condition():
+        if time.monotonic() > end:
+            raise AssertionError(message())
+        time.sleep(0.02)
 
 
 class Server:
@@ -101,11 +109,21 @@ class Server:
 
     def expect_metric(self, name, value):
         """Waits until the metric has this value: the engine counts a request after its client has the answer."""
-        end = time.monotonic() + PATIENCE
-        while self.metric(name) != value:
-            if time.monotonic() > end:
-                raise AssertionError(f"{name} is {self.metric(name)}, expected {value}")
-            time.sleep(0.02)
+        wait_until(lambda: self.metric(name) == value, lambda: f"{name} is {self.metric(name)}, expected {value}")
+
+    def expect_log(self, text):
+        """Waits for a line on stderr that holds the text."""
+        wait_until(lambda: any(text in line for line in self.log), lambda: f"no {text!r} in {self.log}")
+
+    def expect_closed(self):
+        """Waits until it takes no more connections, as after the first signal to end."""
+        def closed():
+            try:
+                socket.create_connection(("127.0.0.1", self.port)).close()
+            except OSError:
+                return True
+            return False
+        wait_until(closed, lambda: "the server still takes connections")
 
     def end(self, number=signal.SIGTERM):
         """Ends the server; returns its exit code."""
@@ -116,7 +134,7 @@ class Server:
             if self.process.poll() is None:
                 self.process.kill()
             self.process.stdout.close()
-            self.reader.join(10)
+            self.reader.join(PATIENCE)
             self.process.stderr.close()
 
 
