@@ -126,6 +126,7 @@ class TestRun {
   static std::string trouble(const SandboxResult& result) {
     if (result.end == SandboxResult::End::kWallLimit) return "timeout";
     if (result.end == SandboxResult::End::kOutputLimit) return "too_much_output";
+    if (result.end == SandboxResult::End::kSignalled && result.out_of_memory) return "crash";
     // SIGXCPU and, a second later, SIGKILL come from the CPU limit.
     if (result.end == SandboxResult::End::kSignalled && (result.code == 24 || result.code == 9)) return "timeout";
     return result.ok() ? "" : "crash";

@@ -24,6 +24,7 @@
 #include <utility>
 
 #include "core/error.h"
+#include "rl/code/memory_group.h"
 #include "rl/code/seccomp.h"
 
 namespace minimax::rl {
@@ -32,6 +33,8 @@ namespace {
 using Clock = std::chrono::steady_clock;
 
 constexpr uid_t kNobody = 65534;
+/// What making the sandbox takes, in its control group.
+constexpr int64_t kOwnMemory = int64_t{32} << 20;
 
 /// A descriptor that closes itself.
 class Descriptor {
@@ -71,6 +74,7 @@ struct Plan {
   std::vector<std::pair<std::string, std::string_view>> files;  // path in the new root -> content
   std::string collect;
   std::string user_map, group_map, scratch_options;
+  std::string control_group;  // to be joined by writing to it; empty: none
   std::vector<sock_filter> filter;
   sock_fprog program{};
   SandboxLimits limits;
@@ -264,6 +268,8 @@ void limit_resources(const Plan& plan, int status_pipe) {
 // Leaves the host: another user, namespaces, and the first process within them, for which it waits.
 [[noreturn]] void run_outer(const Plan& plan, int status_pipe, int in, int out, int err, int collect_pipe) {
   close_all_but({status_pipe, in, out, err, collect_pipe});
+  if (!plan.control_group.empty() && !write_text(plan.control_group.c_str(), "0"))
+    fail(status_pipe, "joining the control group");
   if (plan.root &&
       (::syscall(SYS_setgroups, 0, nullptr) != 0 || ::syscall(SYS_setresgid, kNobody, kNobody, kNobody) != 0 ||
        ::syscall(SYS_setresuid, kNobody, kNobody, kNobody) != 0))
@@ -387,8 +393,13 @@ SandboxResult::End exchange(const SandboxJob& job, Descriptor& in, Descriptor& o
 }  // namespace
 
 SandboxResult run_sandboxed(const SandboxJob& job) {
-  const Plan plan = make_plan(job);
+  Plan plan = make_plan(job);
   const auto begin = Clock::now();
+  std::optional<MemoryGroup> group;
+  if (memory_group_parent()) {
+    group.emplace(*memory_group_parent(), job.limits.memory_bytes + job.limits.scratch_bytes + kOwnMemory);
+    plan.control_group = group->procs_file();
+  }
   Pipe in = make_pipe(), out = make_pipe(), err = make_pipe(), collect = make_pipe(), status = make_pipe();
   const WithoutSigpipe guard;
   const pid_t child = ::fork();
@@ -405,6 +416,7 @@ SandboxResult run_sandboxed(const SandboxJob& job) {
   while (::waitpid(child, nullptr, 0) < 0 && errno == EINTR) {
   }
   result.seconds = std::chrono::duration<double>(Clock::now() - begin).count();
+  result.out_of_memory = group && group->killed();
   const auto most = static_cast<size_t>(job.limits.output_bytes);
   if (result.out.size() > most) result.out.resize(most);
   if (result.err.size() > most) result.err.resize(most);

@@ -10,9 +10,11 @@
 namespace minimax::rl {
 
 struct SandboxLimits {
-  double cpu_seconds = 5;                     ///< of a process; rounded up to whole seconds
-  double wall_seconds = 10;                   ///< then everything inside is killed
-  int64_t memory_bytes = int64_t{512} << 20;  ///< of a process's address space
+  double cpu_seconds = 5;    ///< of a process; rounded up to whole seconds
+  double wall_seconds = 10;  ///< then everything inside is killed
+  /// Of a process's address space; and, where this process may make control groups (code/memory_group.h), of all
+  /// processes together, the files of scratch_bytes besides.
+  int64_t memory_bytes = int64_t{512} << 20;
   int64_t output_bytes = int64_t{16} << 20;   ///< of stdout, and of stderr; then everything inside is killed
   int64_t scratch_bytes = int64_t{64} << 20;  ///< of files, which live in memory
   int64_t processes = 16;                     ///< threads count too
@@ -35,9 +37,10 @@ struct SandboxResult {
   };
   End end = End::kExited;
   int code = 0;
-  std::string out, err;   ///< as far as they were read
-  std::string collected;  ///< empty also when the file is not there
-  double seconds = 0;     ///< by the wall's clock, set-up included
+  std::string out, err;        ///< as far as they were read
+  std::string collected;       ///< empty also when the file is not there
+  double seconds = 0;          ///< by the wall's clock, set-up included
+  bool out_of_memory = false;  ///< the control group's limit was met and a process killed for it
 
   bool ok() const { return end == End::kExited && code == 0; }
 };

@@ -4,12 +4,15 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <signal.h>
+#include <unistd.h>
 
 #include <filesystem>
 #include <thread>
 
+#include "core/error.h"
 #include "io/atomic_file.h"
 #include "io/test_folder.h"
+#include "rl/code/memory_group.h"
 
 namespace minimax::rl {
 namespace {
@@ -92,6 +95,39 @@ TEST_F(Sandbox, MemoryAndFiles) {
       shell("for i in 1 2 3 4 5 6 7 8 9; do head -c 1000000 /dev/zero > f$i || exit 9; done; echo got it",
             {.scratch_bytes = 4 << 20});
   EXPECT_THAT(files.out, Not(HasSubstr("got it")));
+}
+
+// Many processes, each within its own limit, are stopped together where there is a control group for them.
+TEST_F(Sandbox, MemoryOfAllTogether) {
+  if (!has_python()) GTEST_SKIP() << "needs python3";
+  if (!memory_group_parent()) GTEST_SKIP() << "this process may make no control groups";
+  const SandboxResult result = python(
+      "import os, time\n"
+      "for i in range(6):\n"
+      "  if os.fork() == 0:\n"
+      "    x = b'x' * (100 << 20)\n"
+      "    time.sleep(20)\n"
+      "    os._exit(0)\n"
+      "for i in range(6):\n"
+      "  if os.wait()[1] != 0: raise SystemExit('one was killed')\n"
+      "print('all of them')\n",
+      {.wall_seconds = 120, .memory_bytes = 256 << 20, .scratch_bytes = 1 << 20});
+  EXPECT_TRUE(result.out_of_memory);
+  EXPECT_THAT(result.out, Not(HasSubstr("all of them")));
+  // The groups are gone with their jobs.
+  for (const auto& entry : std::filesystem::directory_iterator(memory_group_parent()->folder))
+    EXPECT_THAT(entry.path().filename().string(), Not(testing::StartsWith(cat("minimax-sandbox-", ::getpid(), "-"))));
+  EXPECT_FALSE(shell("true").out_of_memory);
+}
+
+TEST(MemoryGroupParent, IsFoundByWhatTheKernelSays) {
+  // Folders that play the kernel's: without the controller's files in new ones, no place is good.
+  const test::Folder folder;
+  std::filesystem::create_directories(folder / "memory/user");
+  EXPECT_EQ(find_memory_group_parent(folder.path(), "4:memory:/user\n1:cpu:/\n"), std::nullopt);
+  EXPECT_EQ(find_memory_group_parent(folder.path(), "1:cpu:/\nnonsense\n"), std::nullopt);
+  EXPECT_EQ(find_memory_group_parent(folder / "nowhere", "0::/user.slice/session\n"), std::nullopt);
+  EXPECT_TRUE(std::filesystem::is_empty(folder / "memory/user"));  // the trial is taken away
 }
 
 TEST_F(Sandbox, WritesNowhereElse) {
