@@ -108,6 +108,12 @@ int64_t Curriculum::level(const std::string& name) const {
   throw Error(ErrorKind::kNotFound, cat("the curriculum has no task \"", name, "\""));
 }
 
+std::map<std::string, int64_t> Curriculum::levels() const {
+  std::map<std::string, int64_t> out;
+  for (const Task& task : tasks_) out[task.source.task] = task.level;
+  return out;
+}
+
 std::map<std::string, double> Curriculum::pass_rates() const {
   std::map<std::string, double> out;
   for (const Task& task : tasks_) out[task.source.task] = task.pass_rate;

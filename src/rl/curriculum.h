@@ -50,6 +50,7 @@ class Curriculum {
   void widen();
 
   int64_t level(const std::string& task) const;
+  std::map<std::string, int64_t> levels() const;  ///< of all tasks
   /// Running pass rates: task -> of the present level; -1: not known yet.
   std::map<std::string, double> pass_rates() const;
 

@@ -9,6 +9,7 @@
 #include <limits>
 
 #include "core/error.h"
+#include "io/safetensors.h"
 #include "rl/shared_rollout.h"
 #include "rl/tasks/draw.h"
 
@@ -16,6 +17,9 @@ namespace minimax::rl {
 namespace {
 
 using Clock = std::chrono::steady_clock;
+
+constexpr const char* kGoodWeights = "last_good.safetensors";
+constexpr const char* kGoodSteps = "optimizer_steps";
 
 double seconds_since(Clock::time_point begin) {
   return std::chrono::duration<double>(Clock::now() - begin).count();
@@ -60,7 +64,8 @@ PolicyTrainer::PolicyTrainer(engine::Engine& engine, train::Trainer& trainer, co
       tokenizer_(tokenizer),
       curriculum_(curriculum),
       rollout_(std::move(rollout)),
-      options_(std::move(options)) {
+      options_(std::move(options)),
+      levels_(curriculum.levels()) {
   MM_CHECK(
       options_.prompts_per_batch >= 1 && options_.minibatches >= 1 && options_.epochs >= 1 && options_.max_tries >= 1,
       "prompts_per_batch ", options_.prompts_per_batch, ", minibatches ", options_.minibatches, ", epochs ",
@@ -189,8 +194,8 @@ BatchReport PolicyTrainer::step() {
   write_batch_metrics(report.groups, groups, window(), report.metrics);
   const double reward = report.metrics["reward/mean"];
   report.metrics["batch"] = static_cast<double>(batches_);
-  for (const auto& [task, rate] : curriculum_.pass_rates())
-    report.metrics["curriculum/" + task + ".level"] = static_cast<double>(curriculum_.level(task));
+  for (const auto& [task, level] : curriculum_.levels())
+    report.metrics["curriculum/" + task + ".level"] = static_cast<double>(level);
   double stale = 0, stale_sum = 0, samples = 0;
   for (const Group& group : groups)
     for (const Sample& sample : group.samples) {
@@ -281,6 +286,19 @@ void PolicyTrainer::keep_good_weights() {
 
 bool PolicyTrainer::roll_back_if_lost(double reward) {
   if (options_.rollback_after <= 0) return false;
+  const std::map<std::string, int64_t> levels = curriculum_.levels();
+  const bool harder = std::any_of(levels.begin(), levels.end(), [&](const auto& task) {
+    const auto before = levels_.find(task.first);
+    return before != levels_.end() && task.second > before->second;
+  });
+  levels_ = levels;
+  if (harder) {
+    keep_good_weights();  // good enough for the next level
+    best_reward_ = 0;
+    running_reward_ = -1;
+    bad_batches_ = 0;
+    return false;  // this batch was partly of the level before
+  }
   running_reward_ = running_reward_ < 0 ? reward : 0.7 * running_reward_ + 0.3 * reward;
   best_reward_ = std::max(best_reward_, running_reward_);
   if (reward >= options_.rollback_share * best_reward_) {
@@ -354,7 +372,43 @@ void PolicyTrainer::restore(const io::JsonField& state) {
   alarms_.held_out = numbers("recent_held_out");
   alarms_.norms = numbers("recent_norms");
   curriculum_.restore(state["curriculum"]);
+  levels_ = curriculum_.levels();
   keep_good_weights();  // the checkpoint's
+}
+
+void PolicyTrainer::save_good_weights(const std::filesystem::path& folder) const {
+  if (!good_ || good_->optimizer_steps == trainer_.optimizer().steps()) return;
+  std::vector<io::NamedTensor> tensors;
+  for (size_t at = 0; at < good_->weights.size(); ++at) {
+    tensors.push_back({cat("weight.", at), good_->weights[at]});
+    tensors.push_back({cat("master.", at), good_->masters[at]});
+    tensors.push_back({cat("m.", at), good_->m[at]});
+    tensors.push_back({cat("v.", at), good_->v[at]});
+  }
+  io::write_safetensors(folder / kGoodWeights, tensors, {{kGoodSteps, std::to_string(good_->optimizer_steps)}});
+}
+
+void PolicyTrainer::load_good_weights(const std::filesystem::path& folder) {
+  if (!std::filesystem::exists(folder / kGoodWeights)) return;
+  const auto file = io::SafetensorsFile::open(folder / kGoodWeights);
+  const auto steps = file.metadata().find(kGoodSteps);
+  MM_CHECK(steps != file.metadata().end(), file.path().string(), ": no ", kGoodSteps, " in it");
+  Good good{.optimizer_steps = std::stoll(steps->second)};
+  size_t at = 0;
+  for (const auto& slot : trainer_.optimizer().slots()) {
+    const auto read = [&](const char* part, const Tensor& like) {
+      const Tensor x = file.tensor(cat(part, at));
+      MM_CHECK(x.shape() == like.shape() && x.dtype() == like.dtype(), file.path().string(), ": ", part, at, " is ",
+               x.shape(), " ", x.dtype(), ", expected ", like.shape(), " ", like.dtype());
+      return copy_of(x);
+    };
+    good.weights.push_back(read("weight.", slot.weight));
+    good.masters.push_back(read("master.", slot.master));
+    good.m.push_back(read("m.", slot.m));
+    good.v.push_back(read("v.", slot.v));
+    ++at;
+  }
+  good_ = std::move(good);
 }
 
 }  // namespace minimax::rl

@@ -3,6 +3,8 @@
 
 #include <cstdint>
 #include <deque>
+#include <filesystem>
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -51,6 +53,7 @@ struct PolicyOptions {
   int64_t settle_over = 8;
   double settle_within = 0.02, settle_share = 0.9;
   /// Reward below this share of its running best for so many batches: back to the last good weights, at half the rate.
+  /// The best starts anew when a task's level rises, for then problems are harder and nothing is lost.
   double rollback_share = 0.5;
   int64_t rollback_after = 3;       ///< 0: never
   bool gradient_histogram = false;  ///< of the last update of each batch
@@ -86,6 +89,10 @@ class PolicyTrainer {
   /// Everything besides weights and optimizer that the next batch depends on.
   io::json::object state() const;
   void restore(const io::JsonField& state);
+  /// last_good.safetensors: the weights and moments that a rollback goes back to, when they are not the present ones.
+  void save_good_weights(const std::filesystem::path& folder) const;
+  /// After restore(): reads them, if they were written.
+  void load_good_weights(const std::filesystem::path& folder);
 
  private:
   /// One minibatch: whole groups, packed once; the same packs before and in the updates.
@@ -115,6 +122,7 @@ class PolicyTrainer {
   double rate_scale_ = 1;
   // Rollback.
   double best_reward_ = 0, running_reward_ = -1;
+  std::map<std::string, int64_t> levels_;  // that these rewards are of
   int64_t bad_batches_ = 0;
   struct Good {
     std::vector<Tensor> weights, masters, m, v;

@@ -53,8 +53,66 @@ struct Loop {
   PolicyTrainer trainer;
 };
 
+// Suites whose names begin with Ladder are the steps of the exactness ladder, docs/rl.md.
+
+// Rate 0: all updates of a batch, also the later ones, have ratio 1, no divergence, nothing capped, and the loss
+// -mean(A log pi).
+TEST(LadderD, AtRateZeroTheRatioIsOne) {
+  PolicyOptions options = small_options(0);
+  options.epochs = 3;
+  options.minibatches = 1;
+  Loop loop(options);
+  const BatchReport report = loop.trainer.step();
+  ASSERT_TRUE(report.trained);
+  std::vector<Group> groups;
+  for (const Group& group : report.groups)
+    if (!group.flat()) groups.push_back(group);
+  set_advantages(groups, {});
+  double sum = 0, tokens = 0;
+  for (const Group& group : groups)
+    for (const Sample& sample : group.samples)
+      for (size_t token = 0; token < sample.tokens.size(); ++token)
+        if (sample.sampled[token]) sum -= sample.advantage * sample.log_probs[token], ++tokens;
+  ASSERT_EQ(report.updates.size(), 3u);
+  for (const Metrics& update : report.updates) {
+    EXPECT_EQ(update.at("ratio/mean"), 1);
+    EXPECT_EQ(update.at("ratio/max"), 1);
+    EXPECT_EQ(update.at("kl/k1"), 0);
+    EXPECT_EQ(update.at("kl/k3"), 0);
+    EXPECT_EQ(update.at("cispo/capfrac"), 0);
+    EXPECT_NEAR(update.at("loss/policy"), sum / tokens, 1e-12);
+  }
+}
+
+// The engine's log-probs, decoded one token and one attempt at a time, are the trainer's of the whole sequence.
+TEST(LadderI, DecodedLogProbsAreThoseOfTheTrainersForward) {
+  Policy policy;
+  Curriculum curriculum(test::additions());
+  RolloutOptions rollout = small_rollout();
+  rollout.group_size = 1;
+  rollout.window = 100;  // past the first chunk of 64
+  int64_t compared = 0;
+  for (int64_t round = 0; round < 3; ++round) {
+    const Problem problem = curriculum.next();
+    const Sample sample =
+        roll_out(policy.engine, policy.tokenizer, std::span(&problem, 1), rollout, round)[0].samples[0];
+    train::TrainSequence sequence{.tokens = sample.tokens, .weights = std::vector<double>(sample.tokens.size(), 0.0)};
+    std::vector<float> decoded;
+    for (size_t token = 0; token < sample.tokens.size(); ++token)
+      if (sample.sampled[token]) {
+        sequence.weights[token] = 1;
+        decoded.push_back(sample.log_probs[token]);
+      }
+    const std::vector<double> forward = policy.trainer.log_probs(train::pack(std::span(&sequence, 1), 1 << 20)[0]);
+    ASSERT_EQ(forward.size(), decoded.size());
+    for (size_t i = 0; i < decoded.size(); ++i) EXPECT_EQ(static_cast<float>(forward[i]), decoded[i]) << i;
+    compared += static_cast<int64_t>(decoded.size());
+  }
+  EXPECT_GT(compared, 64);
+}
+
 // Rate 0, batch after batch: engine and trainer give the same bits, and nothing that should be still moves.
-TEST(PolicyTrainer, StaysFlatWithoutLearning) {
+TEST(LadderJ, StaysFlatWithoutLearning) {
   PolicyOptions options = small_options(0);
   options.prompts_per_batch = 2;
   options.windows = {6};
@@ -88,7 +146,7 @@ TEST(PolicyTrainer, StaysFlatWithoutLearning) {
 }
 
 // On-policy the loss is -mean(A log pi), and every preset has the same gradient as plain REINFORCE.
-TEST(PolicyTrainer, OnPolicyEveryLossIsReinforce) {
+TEST(LadderE, OnPolicyEveryLossIsReinforce) {
   std::vector<double> norms, losses;
   for (const train::PolicyLoss& loss :
        {train::PolicyLoss::reinforce(), train::PolicyLoss::cispo(), train::PolicyLoss::dapo()}) {
@@ -116,7 +174,7 @@ TEST(PolicyTrainer, OnPolicyEveryLossIsReinforce) {
   EXPECT_EQ(losses[0], losses[1]);
 }
 
-TEST(PolicyTrainer, EqualRewardsMoveNothing) {
+TEST(LadderG, EqualRewardsMoveNothing) {
   RolloutOptions rollout = small_rollout();
   rollout.scorer = [](const Problem& problem, const Attempt& attempt) {
     Score score = test::score_by_bytes(problem, attempt);
@@ -240,7 +298,7 @@ Tensor copied(const Tensor& x) {
   return out;
 }
 
-TEST(PolicyTrainer, GoesOnFromASavedStateWithTheSameBits) {
+TEST(LadderH, GoesOnFromASavedStateWithTheSameBits) {
   const PolicyOptions options = small_options(0.003);
   Loop straight(options);
   Saved saved;
@@ -287,6 +345,61 @@ TEST(PolicyTrainer, RollsBackWhenTheRewardIsLost) {
   EXPECT_THAT(report.alarms, testing::Contains(HasSubstr("back to the last good weights")));
 }
 
+// Harder problems earn less, and nothing is lost by that: no rollback, and the rate stays.
+TEST(PolicyTrainer, DoesNotRollBackWhenTheLevelRises) {
+  RolloutOptions rollout = small_rollout();
+  int64_t attempts = 0;
+  rollout.scoring_threads = 1;
+  rollout.scorer = [&](const Problem& problem, const Attempt&) {
+    ++attempts;
+    return Score{.score = problem.level == 1 ? attempts % 8 != 0 : attempts % 8 == 0};
+  };
+  PolicyOptions options = small_options(0.001);
+  options.dynamic_sampling = false;
+  options.rollback_after = 2;
+  CurriculumOptions harder = test::additions();
+  harder.judge_after = 40;
+  harder.easier = 0;
+  Policy policy(loss_options(train::PolicyLoss::cispo()));
+  Curriculum curriculum(harder);
+  PolicyTrainer trainer(policy.engine, policy.trainer, policy.tokenizer, curriculum, rollout, options);
+  double least = 1;
+  for (int batch = 0; batch < 9; ++batch) {
+    const BatchReport report = trainer.step();
+    EXPECT_FALSE(report.rolled_back) << batch;
+    least = std::min(least, report.metrics.at("reward/mean"));
+  }
+  EXPECT_EQ(curriculum.level("addition"), 2);
+  EXPECT_LT(least, 0.3);
+}
+
+// A run that goes on while rewards are bad goes back to the same weights as one that never stopped.
+TEST(PolicyTrainer, KeepsTheLastGoodWeightsWithACheckpoint) {
+  const minimax::test::Folder folder;
+  RolloutOptions rollout = small_rollout();
+  bool broken = false;
+  int64_t attempts = 0;
+  rollout.scoring_threads = 1;
+  rollout.scorer = [&](const Problem&, const Attempt&) { return Score{.score = attempts++ % 4 < (broken ? 1 : 3)}; };
+  PolicyOptions options = small_options(0.003);
+  options.dynamic_sampling = false;
+  options.rollback_after = 3;
+  Loop loop(options, train::PolicyLoss::cispo(), rollout);
+  for (int batch = 0; batch < 2; ++batch) loop.trainer.step();
+  const std::vector<float> good = loop.policy.weights();
+  broken = true;
+  for (int batch = 0; batch < 2; ++batch) EXPECT_FALSE(loop.trainer.step().rolled_back);
+  EXPECT_NE(loop.policy.weights(), good);
+  loop.trainer.save_good_weights(folder.path());
+  const io::json::value state = io::parse_json(io::write_json(loop.trainer.state()), "state");
+
+  Loop resumed(options, train::PolicyLoss::cispo(), rollout);
+  resumed.trainer.restore(io::JsonField(state, "state"));
+  resumed.trainer.load_good_weights(folder.path());
+  EXPECT_TRUE(resumed.trainer.step().rolled_back);
+  EXPECT_EQ(resumed.policy.weights(), good);
+}
+
 TEST(PolicyTrainer, WindowsWidenWhenAnswersFillThem) {
   PolicyOptions options = small_options(0);
   options.windows = {6, 12};
@@ -312,7 +425,7 @@ TEST(PolicyTrainer, RefusesWhatCannotWork) {
 }
 
 // The gradient of a policy step does not depend on the order of its samples nor on how they are packed.
-TEST(PolicyTrainer, GradientsDoNotDependOnOrderAndPacking) {
+TEST(LadderF, GradientsDoNotDependOnOrderAndPacking) {
   Policy policy(loss_options(train::PolicyLoss::cispo()));
   std::vector<Problem> problems;
   Curriculum curriculum(test::additions());

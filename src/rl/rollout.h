@@ -46,7 +46,7 @@ struct Group {
 struct RolloutOptions {
   int64_t group_size = 16;
   engine::SamplingParams sampling{.temperature = 1, .top_p = 1};  ///< seed: of the whole run
-  int64_t window = 512;            ///< tokens an attempt may have, prompt not counted; a problem may ask for fewer
+  int64_t window = 512;  ///< tokens an attempt may have, prompt not counted; a problem may ask for fewer
   /// For measuring, as engine::Request has it (its engine needs Options::thinking): the ids that close a thinking count
   /// as sampled here, and nobody may train on them. Negative: no limit.
   int64_t max_thinking_tokens = -1;

@@ -70,7 +70,7 @@ TEST(Rollout, KeepsWhatWasSampledTokenForToken) {
 }
 
 // A model that says one thing for ever is stopped at exactly the token the guard names.
-TEST(Rollout, LoopsAreStoppedOnTheToken) {
+TEST(LadderK, LoopsAreStoppedOnTheToken) {
   Policy policy;
   // With a head of one direction the first token wins by far, whatever the state.
   std::fill_n(policy.trainable.model.norm.data<float>(), 24, 0.0f);
@@ -79,10 +79,10 @@ TEST(Rollout, LoopsAreStoppedOnTheToken) {
   std::fill_n(head, 260 * 24, 1e-3f);
   const std::vector<Problem> problems = some_problems(1);
   RolloutOptions options{.group_size = 1, .sampling = {.temperature = 0}, .window = 3500};
-  const auto run = [&](int64_t tokens) {
+  const auto run = [&](int64_t tokens, int64_t most = 3000) {
     options.loop_guard = {.tokens = tokens, .probability = 0.99f};
     Problem problem = problems[0];
-    problem.limits.max_new = 3000;
+    problem.limits.max_new = most;
     return roll_out(policy.engine, policy.tokenizer, std::span(&problem, 1), options, 0)[0].samples[0];
   };
   // The hidden state's first component may have either sign; one of the two rows fits it.
@@ -97,6 +97,9 @@ TEST(Rollout, LoopsAreStoppedOnTheToken) {
   const Sample going_on = run(3001);
   EXPECT_FALSE(going_on.looped());
   EXPECT_TRUE(going_on.cut_off());
+  const Sample one_less = run(3000, 2999);
+  EXPECT_FALSE(one_less.looped());
+  EXPECT_TRUE(one_less.cut_off());
 }
 
 TEST(Rollout, RepliesGoOnAsTheTemplateDoes) {
@@ -115,7 +118,7 @@ TEST(Rollout, RepliesGoOnAsTheTemplateDoes) {
   EXPECT_EQ(got, text::encode(text::render_chat(messages, {}, chat), tokenizer));
 }
 
-TEST(Reward, OverlongPenalty) {
+TEST(LadderL, OverlongPenalty) {
   // Window 100, soft 20.
   for (const auto& [tokens, penalty] : std::initializer_list<std::pair<int64_t, double>>{
            {0, 0}, {79, 0}, {80, 0}, {81, -0.05}, {90, -0.5}, {95, -0.75}, {100, -1}, {101, -1}, {1000, -1}})

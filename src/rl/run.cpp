@@ -121,6 +121,7 @@ void ReinforcementRun::resume() {
   for (int64_t i = 0; i < root["recent_norms"].size(); ++i)
     trainer_->recent_norms().push_back(root["recent_norms"][i].number());
   policy_->restore(root["policy"]);
+  policy_->load_good_weights(folder);
   if (root["best_batch"].has_value()) {
     best_batch_ = root["best_batch"].integer(0);
     best_score_ = root["best_score"].number();
@@ -146,6 +147,7 @@ void ReinforcementRun::save() {
   folder_.save(policy_->batches(), [&](const fs::path& folder) {
     train::save_model(ctx_, trainable_.model, folder, tokenizer_folder_);
     train::save_optimizer(ctx_, trainable_, trainer_->optimizer(), folder);
+    policy_->save_good_weights(folder);
     io::json::array norms;
     for (const double norm : trainer_->recent_norms()) norms.emplace_back(norm);
     io::json::object state{{"optimizer_steps", trainer_->optimizer().steps()}, {"recent_norms", norms}};
