@@ -15,7 +15,8 @@
 namespace minimax {
 namespace {
 
-class GradientsTest : public testing::Test {
+/// A step of the exactness ladder, docs/rl.md, beside the gradients of single ops in src/ops.
+class LadderB : public testing::Test {
  protected:
   Batch batch() const {
     const auto tokens = static_cast<int32_t>(ids.size());
@@ -84,7 +85,7 @@ class GradientsTest : public testing::Test {
   Gradients gradients;
 };
 
-TEST_F(GradientsTest, CrossEntropy) {
+TEST_F(LadderB, CrossEntropy) {
   const Tensor log_probs = forward(io.tensor("ce_targets"));
   const auto count = static_cast<double>(ids.size());
   const auto values = log_probs.span<float>();
@@ -93,7 +94,7 @@ TEST_F(GradientsTest, CrossEntropy) {
   expect_gradients("grads_ce.safetensors", 1e-5);
 }
 
-TEST_F(GradientsTest, Cispo) {
+TEST_F(LadderB, Cispo) {
   const std::vector<double> old = doubles("cispo_old_logprobs"), advantages = doubles("cispo_advantages"),
                             mask = doubles("cispo_mask"), expected = doubles("logprobs");
   const double cap = 1 + doubles("cispo_eps_high")[0];
@@ -114,7 +115,7 @@ TEST_F(GradientsTest, Cispo) {
 }
 
 // Layer by layer again instead of kept: the same bits, from far less memory.
-TEST_F(GradientsTest, CheckpointedLayers) {
+TEST_F(LadderB, CheckpointedLayers) {
   const std::vector<float> coefficients(ids.size(), 0.25f);
   std::vector<double> balance_sums;
   const auto run = [&](bool checkpoint_layers, Gradients& into) {
@@ -145,7 +146,7 @@ TEST_F(GradientsTest, CheckpointedLayers) {
 }
 
 // Two passes into one Gradients: twice the gradient, since nothing of the first pass but the weights' sums is left.
-TEST_F(GradientsTest, Accumulates) {
+TEST_F(LadderB, Accumulates) {
   const std::vector<float> half(ids.size(), static_cast<float>(-0.5 / static_cast<double>(ids.size())));
   for (int pass = 0; pass < 2; ++pass) backward(forward(io.tensor("ce_targets")), half);
   EXPECT_EQ(gradients.size(), static_cast<int64_t>(parameters(model).size()));

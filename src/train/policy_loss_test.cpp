@@ -5,7 +5,9 @@
 
 #include <algorithm>
 #include <cmath>
+#include <span>
 #include <string>
+#include <utility>
 
 #include "core/error.h"
 
@@ -60,10 +62,15 @@ class Fixture : public testing::Test {
   std::vector<int64_t> starts = {0};
 };
 
+// Suites whose names begin with Ladder are the steps of the exactness ladder, docs/rl.md.
+using LadderA = Fixture;
+using LadderC = Fixture;
+using LadderF = Fixture;
+
 constexpr AdvantageOptions kVerl{.eps = 1e-6};
 constexpr AdvantageOptions kPopulation{.ddof = 0, .eps = 0};
 
-TEST_F(Fixture, Advantages) {
+TEST_F(LadderA, Advantages) {
   EXPECT_THAT(group_advantages(kRewards, 4),
               ElementsAre(DoubleNear(0.8658754297607016, 1e-15), DoubleNear(-0.8658754297607016, 1e-15),
                           DoubleNear(-0.8658754297607016, 1e-15), DoubleNear(0.8658754297607016, 1e-15),
@@ -73,7 +80,7 @@ TEST_F(Fixture, Advantages) {
   EXPECT_NEAR(group_advantages(kRewards, 4, kPopulation)[6], 1.7320508075688772, 1e-15);
 }
 
-TEST_F(Fixture, CispoAtEveryCap) {
+TEST_F(LadderA, CispoAtEveryCap) {
   struct Case {
     double cap, loss, size, clipped;
   };
@@ -92,7 +99,7 @@ TEST_F(Fixture, CispoAtEveryCap) {
   EXPECT_NEAR(std::abs(sum), 0.043237811090, 1e-12);
 }
 
-TEST_F(Fixture, CispoAsVerlHasIt) {
+TEST_F(LadderA, CispoAsVerlHasIt) {
   const PolicyGradient wide = run({.ratio_max = 5}, kVerl);
   EXPECT_NEAR(wide.loss, -0.103511384947, 1e-12);
   EXPECT_NEAR(sum_of_sizes(wide), 1.269074094949, 1e-12);
@@ -103,7 +110,7 @@ TEST_F(Fixture, CispoAsVerlHasIt) {
   EXPECT_NEAR(narrow.capped, .473684, 1e-6);
 }
 
-TEST_F(Fixture, CispoWithEveryNormalizer) {
+TEST_F(LadderA, CispoWithEveryNormalizer) {
   EXPECT_NEAR(run(PolicyLoss::cispo(), kPopulation).loss, -0.119524907471, 1e-12);
   const PolicyGradient group = run({.normalizer = Normalizer::kGroup});
   EXPECT_NEAR(group.loss, -0.127012403448, 1e-12);
@@ -114,7 +121,7 @@ TEST_F(Fixture, CispoWithEveryNormalizer) {
 }
 
 // The gradients of the PPO-style losses, by the mask with an unbounded ratio. Their loss values are of another form.
-TEST_F(Fixture, DapoAndGrpoGradients) {
+TEST_F(LadderA, DapoAndGrpoGradients) {
   const PolicyGradient dapo = run(PolicyLoss::dapo());
   EXPECT_NEAR(sum_of_sizes(dapo), 0.706904420468, 1e-12);
   EXPECT_EQ(nonzero(dapo), 20);
@@ -128,7 +135,63 @@ TEST_F(Fixture, DapoAndGrpoGradients) {
   EXPECT_NEAR(sum_of_sizes(run(dr)), 0.559632666204, 1e-12);
 }
 
-TEST_F(Fixture, DualClipAsVerlHasIt) {
+// Token by token: the unified form with the mask has the gradient of -min(r A, clip(r) A), which is -r A where the
+// minimum is the unclipped term and 0 elsewhere.
+TEST_F(LadderC, TheMaskIsPposClipping) {
+  for (const auto& [low, high] : {std::pair{0.2, 0.28}, {0.2, 0.2}, {0.5, 3.0}}) {
+    PolicyLoss loss = PolicyLoss::dapo();
+    loss.mask_low = low;
+    loss.mask_high = high;
+    const PolicyGradient got = run(loss);
+    int64_t dropped = 0;
+    for (size_t i = 0; i < log_probs.size(); ++i) {
+      const double r = std::exp(log_probs[i] - old_log_probs[i]), a = advantages[i];
+      const bool unclipped = r * a <= std::clamp(r, 1 - low, 1 + high) * a;
+      EXPECT_NEAR(got.dlog_probs[i], unclipped ? -r * a / 38 : 0, 1e-16) << i;
+      dropped += !unclipped;
+    }
+    EXPECT_GT(dropped, 0);
+    EXPECT_LT(dropped, 38);
+  }
+}
+
+// In float64: the order of the groups and of the samples in them, and how a step is cut into passes, change nothing.
+TEST_F(LadderF, OrderAndPassesDoNotMatter) {
+  for (const Normalizer normalizer :
+       {Normalizer::kToken, Normalizer::kGroup, Normalizer::kSample, Normalizer::kMixed}) {
+    const PolicyLoss loss{.normalizer = normalizer};
+    const PolicyGradient want = run(loss);
+    // The second group first, each from its last sample to its first.
+    const size_t order[] = {7, 6, 5, 4, 3, 2, 1, 0};
+    const std::vector<double> by_sample = group_advantages(kRewards, 4);
+    std::vector<double> lp, old, adv;
+    std::vector<int64_t> places, ends = {0};
+    for (const size_t sample : order) {
+      for (int64_t token = starts[sample]; token < starts[sample + 1]; ++token) {
+        lp.push_back(log_probs[static_cast<size_t>(token)]);
+        old.push_back(old_log_probs[static_cast<size_t>(token)]);
+        adv.push_back(by_sample[sample]);
+        places.push_back(token);
+      }
+      ends.push_back(static_cast<int64_t>(lp.size()));
+    }
+    const std::vector<double> weights = token_weights(loss, mask, ends, 4);
+    double sum = 0;
+    size_t compared = 0;
+    for (const size_t pass : {size_t{5}, size_t{20}, lp.size()}) {  // passes end after so many tokens
+      const size_t count = pass - compared;
+      const auto part = [&](const std::vector<double>& all) { return std::span(all).subspan(compared, count); };
+      const PolicyTerms terms = policy_terms(loss, part(lp), part(old), part(adv), part(weights));
+      for (size_t i = 0; i < count; ++i)
+        EXPECT_NEAR(terms.dlog_probs[i], want.dlog_probs[static_cast<size_t>(places[compared + i])], 1e-15);
+      sum += terms.loss;
+      compared = pass;
+    }
+    EXPECT_NEAR(sum, want.loss, 1e-12);
+  }
+}
+
+TEST_F(LadderA, DualClipAsVerlHasIt) {
   PolicyLoss loss = PolicyLoss::dapo();
   loss.dual_clip = 3;
   EXPECT_NEAR(sum_of_sizes(run(loss, kVerl)), 0.270502005150, 1e-12);
