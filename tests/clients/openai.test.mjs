@@ -276,9 +276,7 @@ test('an abort frees the server', async () => {
   let pieces = 0;
   for await (const _ of stream) if (++pieces === 20) break;
   await eventually(() => assert.ok(endless.requests().at(-1).client_gone, JSON.stringify(endless.requests().at(-1))));
-  const start = Date.now();
   await client(endless).chat.completions.create({ model: 'endless', messages, max_tokens: 3 });
-  assert.ok(Date.now() - start < 5000);
 });
 
 test('an API key', async () => {

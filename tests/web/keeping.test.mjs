@@ -1,11 +1,12 @@
 // Conversations that are kept in the browser: reloading, other tabs, files, deleting.
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
-import { eventually, web } from './harness.mjs';
+import { eventually, reload, web } from './harness.mjs';
 
-web('conversations outlive the page', { mock: { delay: 5 } }, async ({ page, mock, ask, answers }) => {
+web('conversations outlive the page', {}, async ({ page, mock, ask, answers }) => {
   await ask('a first thing');
   await page.getByRole('button', { name: 'New chat' }).first().click();
+  mock.hold = 500;
   await ask('endless', false);
   await answers.getByText('number 150,').waitFor();
   await page.reload();
@@ -21,22 +22,19 @@ web('conversations outlive the page', { mock: { delay: 5 } }, async ({ page, moc
   await answers.getByText('number 40,').waitFor();
 });
 
-web(
-  'an answer goes on while another conversation is read',
-  { mock: { delay: 10 } },
-  async ({ page, mock, ask, answers }) => {
-    await ask('short');
-    await page.getByRole('button', { name: 'New chat' }).first().click();
-    await ask('endless', false);
-    await answers.getByText('number 3,').waitFor();
-    await page.locator('.entry', { hasText: 'short' }).getByRole('button').first().click();
-    assert.equal(await page.locator('.entry', { hasText: 'endless' }).locator('.pulse').count(), 1);
-    mock.delay = 0;
-    await page.locator('.entry', { hasText: 'endless' }).locator('.pulse').waitFor({ state: 'detached' });
-    await page.locator('.entry', { hasText: 'endless' }).getByRole('button').first().click();
-    await answers.getByText('number 4999').waitFor();
-  },
-);
+web('an answer goes on while another conversation is read', {}, async ({ page, mock, ask, answers }) => {
+  await ask('short');
+  mock.hold = 20;
+  await page.getByRole('button', { name: 'New chat' }).first().click();
+  await ask('endless', false);
+  await answers.getByText('number 3,').waitFor();
+  await page.locator('.entry', { hasText: 'short' }).getByRole('button').first().click();
+  assert.equal(await page.locator('.entry', { hasText: 'endless' }).locator('.pulse').count(), 1);
+  mock.hold = Infinity;
+  await page.locator('.entry', { hasText: 'endless' }).locator('.pulse').waitFor({ state: 'detached' });
+  await page.locator('.entry', { hasText: 'endless' }).getByRole('button').first().click();
+  await answers.getByText('number 4999').waitFor();
+});
 
 web('search, rename, delete', {}, async ({ page, ask }) => {
   for (const text of ['about apples', 'about pears']) {
@@ -65,7 +63,7 @@ web('search, rename, delete', {}, async ({ page, ask }) => {
   await listed(['about apples']);
   await page.getByRole('button', { name: 'Undo' }).click();
   await listed(['Fruit', 'about apples']);
-  await page.reload();
+  await reload(page);
   await listed(['Fruit', 'about apples']);
 });
 
@@ -97,7 +95,7 @@ web('files out and in again, and everything deleted', {}, async ({ page, ask, an
   await bring('right.json', json);
   await page.getByText('1 conversation imported.').waitFor();
   await page.getByRole('button', { name: 'Close', exact: true }).click();
-  await page.reload();
+  await reload(page);
   await page.locator('.entry', { hasText: 'remember me' }).getByRole('button').first().click();
   await answers.getByText('You said: remember me').waitFor();
   await page.keyboard.press('Control+,');

@@ -132,8 +132,11 @@ async function complete(server, body, response) {
     open = false;
     if (!response.writableFinished) ++server.aborted;
   });
+  let sent = 0;
   const say = async data => {
+    while (sent >= server.hold && open && !live.end) await sleep(5);
     if (!open) return;
+    ++sent;
     response.write(`data: ${JSON.stringify(data)}\n\n`);
     if (server.delay) await sleep(server.delay);
   };
@@ -153,7 +156,7 @@ async function complete(server, body, response) {
     await say(chunk({ content: piece }));
   }
   if (cut) {
-    await sleep(50); // or the system may drop what was written
+    while (response.writableLength > 0) await sleep(5);
     return response.destroy();
   }
   for (const [index, call] of calls.entries()) {
@@ -194,16 +197,21 @@ async function complete(server, body, response) {
   response.end('data: [DONE]\n\n');
 }
 
-/** Starts it; `delay` ms lie between tokens. What tests look at and change lies in the object returned. */
+/**
+ * Starts it; `delay` ms lie between tokens, and no answer gets more than `hold` of them before that is changed: what a
+ * test does while an answer is being made must not be a race. What tests look at and change lies in the object returned.
+ */
 export async function startMock({
   port = 0,
   delay = 0,
+  hold = Infinity,
   key = '',
   below = '',
   dist = path.join(root, 'web/dist'),
 } = {}) {
   const server = {
     delay,
+    hold,
     key,
     busy: 0,
     answers: 0,
