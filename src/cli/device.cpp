@@ -31,6 +31,10 @@ std::unique_ptr<cuda::Gpu> open_device(const ModelOptions& options) {
   }
 }
 
+MatmulPrecision training_precision(DType weights, const cuda::Gpu* gpu) {
+  return gpu && weights == DType::kBFloat16 ? MatmulPrecision::kBFloat16 : MatmulPrecision::kFloat32;
+}
+
 MatmulPrecision precision_of(const ModelOptions& options, const cuda::Gpu* gpu) {
   const bool rounds = gpu ? !options.exact : options.bfloat16_matmul;
   return rounds ? MatmulPrecision::kBFloat16 : MatmulPrecision::kFloat32;

@@ -17,6 +17,9 @@ std::unique_ptr<cuda::Gpu> open_device(const ModelOptions& options);
 /// known beforehand.
 bool weights_fit(const ModelOptions& options, int64_t free_bytes);
 
+/// In what precision training computes there: on a GPU bfloat16 weights come with products of bfloat16 operands; the
+/// CPU's float32 activations are as fast.
+MatmulPrecision training_precision(DType weights, const cuda::Gpu* gpu);
 /// In what precision a verb computes there.
 MatmulPrecision precision_of(const ModelOptions& options, const cuda::Gpu* gpu);
 

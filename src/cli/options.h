@@ -153,6 +153,7 @@ struct TrainDataOptions {
 };
 
 struct TrainRlOptions {
+  ModelOptions model;  ///< the device and how it computes
   std::string recipe, out;
   bool resume = false;
   int64_t batches = 0;           ///< 0: the recipe's

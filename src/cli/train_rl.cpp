@@ -3,6 +3,7 @@
 #include <memory>
 #include <optional>
 
+#include "cli/device.h"
 #include "cli/interrupt.h"
 #include "cli/live_page.h"
 #include "cli/run_progress.h"
@@ -35,8 +36,14 @@ int run_rl(const TrainRlOptions& options, Session& session) {
   if (options.seed) recipe.seed = recipe.policy.seed = recipe.problems.seed = *options.seed;
   const std::unique_ptr<comm::ProcessGroup> group = open_process_group();
   ThreadPool threads(session.global.threads);
-  Arena arena;
-  const Context ctx{.arena = &arena, .threads = &threads};
+  const std::unique_ptr<cuda::Gpu> gpu = open_device(options.model);
+  Arena arena(gpu.get());
+  const Context ctx{.device = gpu ? Device::kCuda : Device::kCpu,
+                    .gpu = gpu.get(),
+                    .arena = &arena,
+                    .threads = &threads,
+                    .matmul_precision = training_precision(recipe.model.precision, gpu.get()),
+                    .deterministic = options.model.deterministic};
 
   Interrupt interrupt;
   RunProgress progress(terminal);
@@ -95,6 +102,11 @@ Command define_train_rl() {
   command.number("--ui", options->port, "PORT", "show the curves on a page at 127.0.0.1:PORT; 0: any free port", "", 0,
                  65535);
   command.flag("--resume", options->resume, "go on from the newest checkpoint of the run folder");
+  command.choice<DeviceChoice>(
+      "--device", options->model.device, "DEVICE", "where to compute; auto: the first GPU, if there is one",
+      {{"auto", DeviceChoice::kAuto}, {"cpu", DeviceChoice::kCpu}, {"cuda", DeviceChoice::kCuda}}, "auto");
+  command.flag("--deterministic", options->model.deterministic,
+               "on a GPU: log-probs that do not depend on the batch, as on the CPU always");
   command.number("--batches", options->batches, "N", "instead of the recipe's", "", 1, 1e12);
   command.number("--seed", options->seed, "S", "instead of the recipe's", "", 0);
   return command;

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <memory>
+#include <span>
 
 #include "cli/common_flags.h"
 #include "cli/device.h"
@@ -21,7 +22,7 @@
 namespace minimax::cli {
 namespace {
 
-constexpr int64_t kRunning = 128, kRunningOnGpu = 512;  // sequences at once
+constexpr int64_t kRunning = 128, kRunningOnGpu = 1024;  // sequences at once
 constexpr int64_t kStepTokensOnGpu = 8192;
 constexpr int64_t kPromptRoom = 2048;
 
@@ -51,7 +52,7 @@ struct TaskScore {
   }
 };
 
-TaskScore score_of(std::string_view task, int64_t level, const std::vector<rl::Group>& groups) {
+TaskScore score_of(std::string_view task, int64_t level, std::span<const rl::Group> groups) {
   TaskScore score{.task = std::string(task), .level = level};
   for (const rl::Group& group : groups) {
     int64_t right = 0;
@@ -73,6 +74,12 @@ int64_t memory_for(const ModelConfig& config, int64_t context, int64_t running) 
   return (running + 2) * (context * engine::StateCache::kv_bytes_per_token(config) +
                           2 * engine::StateCache::state_bytes_per_sequence(config));
 }
+
+/// The problems of one task and level.
+struct Question {
+  std::string_view task;
+  int64_t level = 0;
+};
 
 int run_score(const TrainScoreOptions& options, Session& session) {
   check_model_folder(options.model.model);
@@ -121,23 +128,36 @@ int run_score(const TrainScoreOptions& options, Session& session) {
                {"95%"},
                {"in form", Table::Align::kRight},
                {"tokens", Table::Align::kRight}});
-  const Interrupt interrupt;
+  std::vector<Question> questions;
   for (const std::string_view task : chosen)
-    for (int64_t level = options.least_level; level <= options.most_level && !interrupt.requested(); ++level) {
-      terminal.progress(fmt::format("{} level {}", task, level));
-      std::vector<rl::Problem> problems;
-      for (int64_t at = 0; at < options.count; ++at)
+    for (int64_t level = options.least_level; level <= options.most_level; ++level) questions.push_back({task, level});
+  // On a GPU several of them together, so that few sequences run alone at the end.
+  const auto together = static_cast<size_t>(
+      gpu ? std::max<int64_t>(1, 8 * running / std::max<int64_t>(1, options.count * rollout.group_size)) : 1);
+  const Interrupt interrupt;
+  for (size_t first = 0; first < questions.size() && !interrupt.requested(); first += together) {
+    const std::span<const Question> block =
+        std::span(questions).subspan(first, std::min(together, questions.size() - first));
+    terminal.progress(fmt::format("{} level {}", block.front().task, block.front().level));
+    std::vector<rl::Problem> problems;
+    for (const auto& [task, level] : block)
+      for (int64_t at = 0; at < options.count; ++at) {
         problems.push_back(
             rl::generate(task, level, options.seed + static_cast<uint64_t>(at), rl::Split::kHeldOut).problem);
-      for (rl::Problem& problem : problems) problem.limits.max_new = options.max_tokens;
-      const TaskScore score = score_of(task, level, rl::roll_out(engine, tokenizer, problems, rollout, 0));
+        problems.back().limits.max_new = options.max_tokens;
+      }
+    const std::vector<rl::Group> groups = rl::roll_out(engine, tokenizer, problems, rollout, 0);
+    for (size_t at = 0; at < block.size(); ++at) {
+      const auto count = static_cast<size_t>(options.count);
+      const TaskScore score = score_of(block[at].task, block[at].level, std::span(groups).subspan(at * count, count));
       const double share = static_cast<double>(score.right) / static_cast<double>(score.problems);
       const auto [low, high] = interval(share, static_cast<double>(score.problems));
-      table.row({score.task, std::to_string(level), std::to_string(score.right), std::to_string(score.problems),
+      table.row({score.task, std::to_string(score.level), std::to_string(score.right), std::to_string(score.problems),
                  fmt::format("{:.0f}%", 100 * share), fmt::format("{:.0f}-{:.0f}%", 100 * low, 100 * high),
                  std::to_string(score.in_form), fmt::format("{:.0f}", score.tokens)});
       results.push_back(score.json());
     }
+  }
   terminal.clear_progress();
   if (options.json)
     terminal.print_line(io::write_json(results, io::JsonStyle::kPython));

@@ -55,13 +55,11 @@ int run_sft(const TrainSftOptions& options, Session& session) {
   ThreadPool threads(session.global.threads);
   const std::unique_ptr<cuda::Gpu> gpu = open_device(options.model);
   Arena arena(gpu.get());
-  // On a GPU bfloat16 weights come with products of bfloat16 operands; the CPU's float32 activations are as fast.
-  const bool rounds = gpu && recipe.model.precision == DType::kBFloat16;
   const Context ctx{.device = gpu ? Device::kCuda : Device::kCpu,
                     .gpu = gpu.get(),
                     .arena = &arena,
                     .threads = &threads,
-                    .matmul_precision = rounds ? MatmulPrecision::kBFloat16 : MatmulPrecision::kFloat32};
+                    .matmul_precision = training_precision(recipe.model.precision, gpu.get())};
 
   Interrupt interrupt;
   RunProgress progress(terminal);

@@ -98,6 +98,17 @@ void route_to(const Context& ctx, const Tensor& router_logits, const Tensor& cho
                               router_logits.dim(1), chosen.dim(1), gpu.stream()));
 }
 
+void count_flips(const Context& ctx, const Tensor& a, const Tensor& b, const Tensor& count) {
+  Gpu& gpu = gpu_of(ctx);
+  gpu.check(gpu.op().count_flips(indices(a), indices(b), indices(count), a.dim(0), a.dim(1), gpu.stream()));
+}
+
+void add_entropy(const Context& ctx, const Tensor& router_logits, const Tensor& sum) {
+  Gpu& gpu = gpu_of(ctx);
+  gpu.check(gpu.op().add_entropy(floats(router_logits), on_device<double>(sum), router_logits.dim(0),
+                                 router_logits.dim(1), gpu.stream()));
+}
+
 void route_backward(const Context& ctx, const Tensor& chosen, const Tensor& weights, const Tensor& dweights,
                     const Tensor& dlogits_sum) {
   Gpu& gpu = gpu_of(ctx);

@@ -25,6 +25,10 @@ void linear_backward(const Context& ctx, const Tensor& x, const Tensor& weight, 
 void route(const Context& ctx, const Tensor& router_logits, const Tensor& chosen, const Tensor& weights);
 /// Weights of experts that were chosen before.
 void route_to(const Context& ctx, const Tensor& router_logits, const Tensor& chosen, const Tensor& weights);
+/// count[0] += tokens whose experts are not the same set in a and b.
+void count_flips(const Context& ctx, const Tensor& a, const Tensor& b, const Tensor& count);
+/// sum[0] += the entropies, in nats, of the softmax of every row.
+void add_entropy(const Context& ctx, const Tensor& router_logits, const Tensor& sum);
 void route_backward(const Context& ctx, const Tensor& chosen, const Tensor& weights, const Tensor& dweights,
                     const Tensor& dlogits_sum);
 /// ops::balance_loss; shares: [experts], for the backward.

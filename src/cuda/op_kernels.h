@@ -125,6 +125,28 @@ struct RotaryFrequencies {
   float inverse[kMaxRotaryPairs] = {};
 };
 
+/// How one row of logits becomes a token: by a temperature and a set of ids that are never chosen.
+struct ChoiceRow {
+  double uniform = 0;     ///< random number in [0, 1)
+  int64_t row = 0;        ///< of the logits
+  float temperature = 0;  ///< 0: the largest logit, of equal ones the lower id
+  int32_t banned = -1;    ///< row of ChooseArgs::banned; -1: none are
+};
+/// id: or what was wrong with the row.
+struct Choice {
+  int32_t id = 0;
+  float log_prob = 0;  ///< of the model itself: at temperature 1, nothing banned
+};
+constexpr int32_t kNotALogit = -1;    ///< one is NaN or +inf, or all are -inf
+constexpr int32_t kNothingLeft = -2;  ///< all others are banned
+struct ChooseArgs {
+  const float* logits = nullptr;      ///< [rows of logits, vocab]
+  const ChoiceRow* wanted = nullptr;  ///< [rows]
+  const uint32_t* banned = nullptr;   ///< [sets, (vocab + 31) / 32]: bit id % 32 of word id / 32
+  Choice* chosen = nullptr;           ///< [rows]
+  int64_t rows = 0, vocab = 0;
+};
+
 struct AdamWArgs {
   float *master = nullptr, *m = nullptr, *v = nullptr;
   const float* gradient = nullptr;  ///< null: zeros
@@ -185,6 +207,10 @@ struct OpKernels {
   /// The weights alone, of experts chosen before. An expert outside the logits gets weight NaN.
   Failure (*route_to)(const float* logits, const int32_t* chosen, float* weights, int64_t tokens, int64_t experts,
                       int64_t top_k, Stream);
+  /// count[0] += tokens whose experts are not the same set in a and b, [tokens, top_k] each.
+  Failure (*count_flips)(const int32_t* a, const int32_t* b, int32_t* count, int64_t tokens, int64_t top_k, Stream);
+  /// sum[0] += the entropies, in nats, of the softmax of every row.
+  Failure (*add_entropy)(const float* logits, double* sum, int64_t tokens, int64_t experts, Stream);
   /// dlogits_sum is added to.
   Failure (*route_backward)(const int32_t* chosen, const float* weights, const float* dweights, float* dlogits_sum,
                             int64_t tokens, int64_t experts, int64_t top_k, Stream);
@@ -217,6 +243,8 @@ struct OpKernels {
   Failure (*attention_simple)(const AttentionArgs&, Stream);
   Failure (*attention_backward)(const AttentionBackwardArgs&, Stream);
   Failure (*lightning_float)(const LightningFloatArgs&, Stream);
+  /// The same for one token of each sequence, with caches; head_dim 32, 64 or 128. Adds in another order.
+  Failure (*lightning_float_decode)(const LightningFloatArgs&, Stream);
   Failure (*lightning_backward)(const LightningBackwardArgs&, Stream);
 
   /// out[row] = log softmax(logits[row])[targets[row]]; log_sums[row]: of exp(logits).
@@ -225,6 +253,9 @@ struct OpKernels {
   /// dy (onehot - softmax) as bfloat16 or float32 into out, which may be `logits` itself for float32.
   Failure (*log_probs_backward)(const float* logits, const int32_t* targets, const float* log_sums, const float* dy,
                                 void* out, Type, int64_t rows, int64_t vocab, Stream);
+
+  /// The id at which the sum of the weights exp(logit / temperature), in order of ids, passes uniform times all of it.
+  Failure (*choose)(const ChooseArgs&, Stream);
 
   /// out[0] += sum of squares; parts: [kSquareParts] doubles of workspace.
   Failure (*add_squares)(const float* x, int64_t count, double* parts, double* out, Stream);

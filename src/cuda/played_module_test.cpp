@@ -253,6 +253,14 @@ Failure thin_product(const float* x, const float* weight, float* out, int64_t ro
   return product({.a = x, .b = weight, .out = out, .m = rows, .n = n, .k = k}, stream);
 }
 
+std::vector<float> softmax(const float* row, int64_t count) {
+  std::vector<float> p(row, row + count);
+  const float largest = *std::max_element(p.begin(), p.end());
+  float sum = 0;
+  for (float& value : p) sum += value = std::exp(value - largest);
+  for (float& value : p) value /= sum;
+  return p;
+}
 Failure route_to(const float* logits, const int32_t* chosen, float* weights, int64_t tokens, int64_t experts,
                  int64_t top_k, Stream) {
   return run([=] {
@@ -279,6 +287,18 @@ Failure route(const float* logits, int32_t* chosen, float* weights, int64_t toke
   });
   return route_to(logits, chosen, weights, tokens, experts, top_k, stream);
 }
+Failure count_flips(const int32_t* a, const int32_t* b, int32_t* count, int64_t tokens, int64_t top_k, Stream) {
+  return run([=] {
+    for (int64_t token = 0; token < tokens; ++token)
+      *count += !std::is_permutation(a + token * top_k, a + (token + 1) * top_k, b + token * top_k);
+  });
+}
+Failure add_entropy(const float* logits, double* sum, int64_t tokens, int64_t experts, Stream) {
+  return run([=] {
+    for (int64_t token = 0; token < tokens; ++token)
+      for (const float p : softmax(logits + token * experts, experts)) *sum -= p > 0 ? p * std::log(p) : 0.0f;
+  });
+}
 Failure route_backward(const int32_t* chosen, const float* weights, const float* dweights, float* dlogits_sum,
                        int64_t tokens, int64_t experts, int64_t top_k, Stream) {
   return run([=] {
@@ -292,14 +312,6 @@ Failure route_backward(const int32_t* chosen, const float* weights, const float*
   });
 }
 
-std::vector<float> softmax(const float* row, int64_t count) {
-  std::vector<float> p(row, row + count);
-  const float largest = *std::max_element(p.begin(), p.end());
-  float sum = 0;
-  for (float& value : p) sum += value = std::exp(value - largest);
-  for (float& value : p) value /= sum;
-  return p;
-}
 Failure balance(const float* logits, const int32_t* chosen, float* loss, float* shares, float*, int64_t tokens,
                 int64_t experts, int64_t top_k, Stream) {
   return run([=] {
@@ -615,6 +627,42 @@ Failure log_probs_backward(const float* logits, const int32_t* targets, const fl
     }
   });
 }
+Failure choose(const ChooseArgs& given, Stream) {
+  return run([args = given] {
+    for (int64_t i = 0; i < args.rows; ++i) {
+      const ChoiceRow& wanted = args.wanted[i];
+      const float* x = args.logits + wanted.row * args.vocab;
+      const auto open = [&](int64_t id) {
+        return wanted.banned < 0 || !(args.banned[wanted.banned * ((args.vocab + 31) / 32) + id / 32] >> (id % 32) & 1);
+      };
+      float largest = -INFINITY, top = -INFINITY;
+      int64_t best = -1;
+      bool wrong = false;
+      for (int64_t id = 0; id < args.vocab; ++id) {
+        wrong = wrong || !(x[id] < INFINITY);
+        largest = std::max(largest, x[id]);
+        if (open(id) && x[id] > top) top = x[best = id];
+      }
+      if (wrong || largest == -INFINITY || best < 0) {
+        args.chosen[i] = {wrong || largest == -INFINITY ? kNotALogit : kNothingLeft, 0};
+        continue;
+      }
+      double sum = 0, total = 0, reached = 0;
+      for (int64_t id = 0; id < args.vocab; ++id) sum += std::exp(static_cast<double>(x[id] - largest));
+      const float inverse = wanted.temperature == 0 ? 0 : 1 / wanted.temperature;
+      const auto weight = [&](int64_t id) {
+        return open(id) ? static_cast<double>(std::exp((x[id] - top) * inverse)) : 0.0;
+      };
+      for (int64_t id = 0; wanted.temperature > 0 && id < args.vocab; ++id) total += weight(id);
+      for (int64_t id = 0; wanted.temperature > 0 && id < args.vocab; ++id) {
+        if (weight(id) > 0) best = id;
+        if ((reached += weight(id)) > wanted.uniform * total) break;
+      }
+      args.chosen[i] = {static_cast<int32_t>(best),
+                        static_cast<float>(static_cast<double>(x[best] - largest) - std::log(sum))};
+    }
+  });
+}
 Failure add_squares(const float* x, int64_t count, double*, double* out, Stream) {
   return run([=] {
     for (int64_t i = 0; i < count; ++i) *out += static_cast<double>(x[i]) * static_cast<double>(x[i]);
@@ -724,6 +772,8 @@ Kernels table() {
             .thin_product = thin_product,
             .route = route,
             .route_to = route_to,
+            .count_flips = count_flips,
+            .add_entropy = add_entropy,
             .route_backward = route_backward,
             .balance = balance,
             .balance_backward = balance_backward,
@@ -737,9 +787,11 @@ Kernels table() {
             .attention_simple = attention,
             .attention_backward = attention_backward,
             .lightning_float = lightning_float,
+            .lightning_float_decode = lightning_float,
             .lightning_backward = lightning_backward,
             .log_probs = log_probs,
             .log_probs_backward = log_probs_backward,
+            .choose = choose,
             .add_squares = add_squares,
             .adamw = adamw,
             .random_uniform = random_uniform,

@@ -115,20 +115,24 @@ void lightning(const Context& ctx, const Tensor& qkv, const Tensor& decay, const
   const bool cached = slots.defined();
   const DType dtype = cached ? k_window.dtype() : window_dtype(ctx, head_dim);
   if (dtype == DType::kFloat32) {
-    gpu.check(gpu.op().lightning_float({.qkv = floats(qkv),
-                                        .out = floats(out),
-                                        .decay = floats(decay),
-                                        .positions = indices(positions),
-                                        .cu_seqlens = indices(cu_seqlens),
-                                        .slots = cached ? indices(slots) : nullptr,
-                                        .state = cached ? floats(state) : nullptr,
-                                        .k_window = cached ? floats(k_window) : nullptr,
-                                        .v_window = cached ? floats(v_window) : nullptr,
-                                        .tokens = qkv.dim(0),
-                                        .seqs = seqs,
-                                        .heads = heads,
-                                        .head_dim = head_dim},
-                                       gpu.stream()));
+    // One token of each sequence has a kernel of its own, which adds in another order than prefill.
+    const bool decode =
+        cached && qkv.dim(0) == seqs && !ctx.deterministic && (head_dim == 32 || head_dim == 64 || head_dim == 128);
+    const auto kernel = decode ? gpu.op().lightning_float_decode : gpu.op().lightning_float;
+    gpu.check(kernel({.qkv = floats(qkv),
+                      .out = floats(out),
+                      .decay = floats(decay),
+                      .positions = indices(positions),
+                      .cu_seqlens = indices(cu_seqlens),
+                      .slots = cached ? indices(slots) : nullptr,
+                      .state = cached ? floats(state) : nullptr,
+                      .k_window = cached ? floats(k_window) : nullptr,
+                      .v_window = cached ? floats(v_window) : nullptr,
+                      .tokens = qkv.dim(0),
+                      .seqs = seqs,
+                      .heads = heads,
+                      .head_dim = head_dim},
+                     gpu.stream()));
     return;
   }
   const Tensor rounded = cast(ctx, qkv, Type::kBFloat16), result = ctx.empty(out.shape(), DType::kBFloat16);

@@ -62,6 +62,8 @@ struct EngineOptions {
   /// Where the model's weights lie and steps run; null: the CPU. Sessions cannot be saved from a GPU.
   cuda::Gpu* gpu = nullptr;
   bool deterministic = false;  ///< on a GPU: as Context::deterministic
+  /// On a GPU: tokens of which a temperature and banned ids decide are chosen there, and their logits stay there.
+  bool sample_on_gpu = true;
   /// Cached prefixes that must leave memory go to files in this folder, up to spill_bytes, instead of being forgotten.
   std::filesystem::path spill_folder;
   int64_t spill_bytes = 0;

@@ -37,7 +37,8 @@ struct Job {
   /// The first answer has read the prompt: the others may begin from its snapshot, `root`, if that is still there.
   bool prompt_read = false;
   PrefixCache::SnapshotId root = 0;
-  std::string salt;  // for the prefix cache: the request's, or one of this job's own
+  int32_t banned = -1;  // the device sampler's name for what is never chosen
+  std::string salt;     // for the prefix cache: the request's, or one of this job's own
 
   std::vector<PromptToken> prompt_tokens;  // if asked for
   int64_t scored = 0;                      // of them, from the front

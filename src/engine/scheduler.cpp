@@ -26,6 +26,7 @@ Scheduler::Scheduler(const MiniMaxM1& model, ThreadPool& threads, const EngineOp
       seats_(model.config, options),
       sessions_(model, options, seats_) {
   if (options.gpu) step_graph_.emplace(model_, ctx_);
+  if (options.gpu && options.sample_on_gpu) device_sampler_.emplace(ctx_, model_.config.vocab);
 }
 
 Scheduler::~Scheduler() {
@@ -41,6 +42,11 @@ void Scheduler::add(std::unique_ptr<Job> job) {
   for (const Answer* answer : seats_.running())
     if (answer->pending() > 1 && (clock < 0 || answer->job.virtual_time < clock)) clock = answer->job.virtual_time;
   job->virtual_time = std::max<int64_t>(clock, 0);
+  if (device_sampler_) {
+    std::vector<int32_t> banned = dead_ids_;
+    banned.insert(banned.end(), job->request.banned.begin(), job->request.banned.end());
+    job->banned = device_sampler_->ban(banned);
+  }
   ++stats_.requests_submitted;
   Job& added = *jobs_.emplace_back(std::move(job));
   start_answers(added);
@@ -123,11 +129,33 @@ std::vector<Answer*> Scheduler::waiting() const {
   return answers;
 }
 
+/// Those that may get a seat now, best first. Of thousands that wait their turn only as many as there are seats for.
+std::vector<Answer*> Scheduler::next_in_line() const {
+  // An answer begins where the first one of its job has read the prompt.
+  const auto is_ready = [](const Answer& answer) { return answer.number == 0 || answer.job.prompt_read; };
+  std::vector<Answer*> answers;
+  const bool ranked = std::any_of(jobs_.begin(), jobs_.end(), [&](const auto& job) {
+    return job->request.priority != jobs_.front()->request.priority;
+  });
+  if (ranked) {
+    answers = waiting();
+    std::erase_if(answers, [&](const Answer* answer) { return !is_ready(*answer); });
+    return answers;
+  }
+  // Jobs stand in the order in which they came.
+  const int64_t seats = options_.max_running - static_cast<int64_t>(seats_.running().size());
+  for (const auto& job : jobs_)
+    for (const auto& answer : job->answers) {
+      if (static_cast<int64_t>(answers.size()) >= seats) return answers;
+      if (answer->phase == Answer::Phase::kWaiting && is_ready(*answer)) answers.push_back(answer.get());
+    }
+  return answers;
+}
+
 /// Who gives way to a newcomer waits until the next step.
 void Scheduler::admit() {
-  for (Answer* answer : waiting()) {
+  for (Answer* answer : next_in_line()) {
     Job& job = answer->job;
-    if (answer->number > 0 && !job.prompt_read) continue;  // it begins where the first one has read the prompt
     if (!seats_.admit(*answer)) {
       // Alone it must fit; that it does not would be our mistake, and must not make others wait for ever.
       if (seats_.running().empty())
@@ -161,6 +189,7 @@ void Scheduler::speak_from_cache() {
 
 std::vector<Scheduler::Run> Scheduler::plan() {
   std::vector<Run> runs;
+  runs.reserve(seats_.running().size());
   int64_t budget = options_.step_tokens;
   const std::vector<Answer*>& running = seats_.running();
   const auto alone = std::find_if(running.begin(), running.end(), [](const Answer* answer) { return answer->alone; });
@@ -258,11 +287,13 @@ bool Scheduler::forward(std::vector<Run>& runs, Tensor& logits) {
   try {
     const Batch batch = builder.build();
     if (options_.before_forward) options_.before_forward(batch);
-    if (rows > 0)
-      logits = to_host(step_graph_ && StepGraph::takes(batch) ? step_graph_->forward(batch, seats_.cache().layers())
-                                                              : model_.forward(ctx_, batch, seats_.cache().layers()));
+    StateCache& cache = seats_.cache();
+    if (rows == 0)
+      model_.hidden(ctx_, batch, cache.layers());
+    else if (step_graph_ && StepGraph::takes(batch))
+      logits = read_logits(runs, step_graph_->forward(batch, cache.layers(), cache.scratch()));
     else
-      model_.hidden(ctx_, batch, seats_.cache().layers());
+      logits = read_logits(runs, model_.forward(ctx_, batch, cache.layers()));
     for (const Run& run : runs) run.answer->alone = false;
     return true;
   } catch (...) {
@@ -280,9 +311,57 @@ bool Scheduler::forward(std::vector<Run>& runs, Tensor& logits) {
   }
 }
 
+/// Whether a device can choose the one token of a run: nothing of its logits is asked for besides.
+bool Scheduler::wants_wish(const Run& run, cuda::ChoiceRow& wish) {
+  Answer& answer = *run.answer;
+  const int64_t end = run.start + run.count;
+  if (run.logits == BatchBuilder::Logits::kNone || end != answer.length() || !run.drafts.empty() ||
+      answer.job.banned == DeviceSampler::kNoRoom || answer.scores_prompt() ||
+      answer.chooser.finish() != FinishReason::kNone ||
+      (run.start < answer.job.prompt_size() && seats_.keeps_prefix(answer, end)))
+    return false;
+  const std::optional<TokenChooser::Plain> plain = answer.chooser.plain();
+  if (!plain) return false;
+  wish = {.uniform = plain->uniform,
+          .row = run.logits == BatchBuilder::Logits::kAll ? run.row + run.count - 1 : run.row,
+          .temperature = plain->temperature,
+          .banned = answer.job.banned};
+  return true;
+}
+
+/// The logits where the host can read them, but for the rows from which a device has chosen.
+Tensor Scheduler::read_logits(std::vector<Run>& runs, const Tensor& logits) {
+  if (!device_sampler_) return to_host(logits);
+  wishes_.clear();
+  std::vector<Run*> wishing;
+  std::vector<const Run*> others;
+  for (Run& run : runs) {
+    cuda::ChoiceRow wish;
+    if (wants_wish(run, wish)) {
+      wishes_.push_back(wish);
+      wishing.push_back(&run);
+    } else if (run.logits != BatchBuilder::Logits::kNone) {
+      others.push_back(&run);
+    }
+  }
+  const Tensor host = others.empty() ? Tensor() : Tensor::empty(logits.shape(), DType::kFloat32);
+  for (const Run* run : others) {
+    const int64_t end = run->logits == BatchBuilder::Logits::kLast
+                            ? run->row + 1
+                            : run->row + run->count + static_cast<int64_t>(run->drafts.size());
+    copy_bytes(logits.rows(run->row, end), host.rows(run->row, end));
+  }
+  if (wishing.empty()) return host;
+  const std::span<const cuda::Choice> chosen = device_sampler_->choose(logits, wishes_);
+  for (size_t i = 0; i < wishing.size(); ++i) wishing[i]->choice = chosen[i];
+  return host;
+}
+
 void Scheduler::choose(std::vector<Run>& runs, const Tensor& logits) {
   if (scratch_.size() < runs.size()) scratch_.resize(runs.size());
-  ctx_.threads->parallel_for(static_cast<int64_t>(runs.size()), 1, [&](int64_t begin, int64_t end) {
+  // What a device has chosen leaves little to do.
+  const bool all_chosen = std::all_of(runs.begin(), runs.end(), [](const Run& run) { return run.choice.has_value(); });
+  ctx_.threads->parallel_for(static_cast<int64_t>(runs.size()), all_chosen ? 128 : 1, [&](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; ++i)
       choose(runs[static_cast<size_t>(i)], logits, scratch_[static_cast<size_t>(i)]);
   });
@@ -297,6 +376,13 @@ void Scheduler::choose(Run& run, const Tensor& logits, SamplerScratch& scratch) 
     return std::span<const float>(logits.data<float>() + index * vocab, static_cast<size_t>(vocab));
   };
   try {
+    if (run.choice) {
+      MM_CHECK_KIND(kInternal, run.choice->id != cuda::kNotALogit,
+                    "one of the model's logits is NaN or infinite, or all are -inf");
+      MM_CHECK_KIND(kInternal, run.choice->id >= 0, "no token is left to choose: all ids are banned");
+      run.chosen.push_back(answer.chooser.take({.id = run.choice->id, .log_prob = run.choice->log_prob, .top = {}}));
+      return;
+    }
     if (answer.scores_prompt()) score_prompt(run, logits);
     if (run.start + run.count != answer.length() || answer.chooser.finish() != FinishReason::kNone) return;
     const int64_t first = run.logits == BatchBuilder::Logits::kAll ? run.row + run.count - 1 : run.row;

@@ -12,6 +12,7 @@
 
 #include "engine/engine.h"
 #include "engine/job.h"
+#include "engine/sampling/device_sampler.h"
 #include "engine/seats.h"
 #include "engine/sessions.h"
 #include "engine/step_graph.h"
@@ -54,8 +55,9 @@ class Scheduler {
     int64_t start = 0, count = 0;      // of the answer's own tokens
     std::vector<int32_t> drafts = {};  // after them
     BatchBuilder::Logits logits = BatchBuilder::Logits::kNone;
-    int64_t row = 0;       // first of its rows
-    bool guessed = false;  // drafts come from prompt lookup
+    int64_t row = 0;                          // first of its rows
+    bool guessed = false;                     // drafts come from prompt lookup
+    std::optional<cuda::Choice> choice = {};  // where a device chose its one token
     std::vector<Token> chosen = {};
     std::exception_ptr error = {};
   };
@@ -65,12 +67,15 @@ class Scheduler {
   void admit();
   void speak_from_cache();
   std::vector<Answer*> waiting() const;
+  std::vector<Answer*> next_in_line() const;
   std::vector<Run> plan();
   void plan_run(Answer& answer, std::vector<Run>& runs, int64_t& budget);
   void plan_decode(std::vector<Run>& runs, int64_t& budget);
   void plan_prefill(std::vector<Run>& runs, int64_t& budget);
   void plan_drafts(std::vector<Run>& runs, int64_t& budget);
   bool forward(std::vector<Run>& runs, Tensor& logits);
+  Tensor read_logits(std::vector<Run>& runs, const Tensor& logits);
+  bool wants_wish(const Run& run, cuda::ChoiceRow& wish);
   void choose(std::vector<Run>& runs, const Tensor& logits);
   void choose(Run& run, const Tensor& logits, SamplerScratch& scratch);
   void score_prompt(const Run& run, const Tensor& logits);
@@ -105,6 +110,8 @@ class Scheduler {
   Seats seats_;
   Sessions sessions_;
   std::optional<StepGraph> step_graph_;  // with a GPU
+  std::optional<DeviceSampler> device_sampler_;
+  std::vector<cuda::ChoiceRow> wishes_;
   std::vector<std::unique_ptr<Job>> jobs_;
   std::vector<SamplerScratch> scratch_;
   std::vector<RequestId> ended_;

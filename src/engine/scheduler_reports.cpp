@@ -32,7 +32,7 @@ void Scheduler::settle(Run& run, const Tensor& logits) {
   answer.furthest = std::max(answer.furthest, end);
   if (run.count > 0 && run.start < prompt) {
     Tensor last;
-    if (end == prompt && run.logits != BatchBuilder::Logits::kNone) {
+    if (end == prompt && run.logits != BatchBuilder::Logits::kNone && !run.choice) {
       const int64_t row = run.logits == BatchBuilder::Logits::kAll ? run.row + run.count - 1 : run.row;
       last = Tensor::empty({model_.config.vocab}, DType::kFloat32);
       std::copy_n(logits.data<float>() + row * model_.config.vocab, model_.config.vocab, last.data<float>());

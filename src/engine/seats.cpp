@@ -210,15 +210,20 @@ int64_t Seats::next_stop(const Answer& answer) const {
   return stop;
 }
 
+bool Seats::keeps_prefix(const Answer& answer, int64_t at) const {
+  const Job& job = answer.job;
+  if (answer.stale || at > job.prompt_size()) return false;
+  const bool whole_prompt = at == job.prompt_size();
+  if (whole_prompt && job.answers.size() > 1 && !job.prompt_read) return true;
+  if (!options_.prefix_cache || !job.request.use_cache) return false;
+  return (whole_prompt && options_.snapshots.prompt_end) || at == answer.branch_at ||
+         (every_tokens_ > 0 && at % every_tokens_ == 0);
+}
+
 void Seats::keep_prefix(Answer& answer, const Tensor& last_logits) {
   Job& job = answer.job;
-  const int64_t at = answer.sequence.length;
-  const bool whole_prompt = at == job.prompt_size();
-  const bool first_of_many = whole_prompt && job.answers.size() > 1 && !job.prompt_read;
-  const bool cached = options_.prefix_cache && job.request.use_cache;
-  const bool wanted = cached && ((whole_prompt && options_.snapshots.prompt_end) || at == answer.branch_at ||
-                                 (every_tokens_ > 0 && at % every_tokens_ == 0));
-  if (answer.stale || (!wanted && !first_of_many)) return;
+  if (!keeps_prefix(answer, answer.sequence.length)) return;
+  const bool first_of_many = answer.sequence.length == job.prompt_size() && job.answers.size() > 1 && !job.prompt_read;
   const auto id = prefixes_.keep(job.salt, answer.ids, answer.sequence, last_logits, false, first_of_many);
   if (first_of_many) job.root = id;
 }

@@ -34,6 +34,8 @@ class Seats {
   /// Takes a saved state into the prefix cache, pinned. 0 when there is no room now.
   PrefixCache::SnapshotId adopt(const SavedSession& saved);
 
+  /// Whether keep_prefix would keep anything once `at` tokens of the prompt are read: then the last one's logits too.
+  bool keeps_prefix(const Answer& answer, int64_t at) const;
   /// After a forward pass that brought a prompt to a place worth keeping. `last_logits` [vocab]: of the last token,
   /// when it was the prompt's last.
   void keep_prefix(Answer& answer, const Tensor& last_logits);

@@ -10,7 +10,10 @@
 namespace minimax::engine {
 namespace {
 
-constexpr int64_t kMaxSeqs = 64;
+constexpr int64_t kMaxSeqs = 4096;
+// Up to here every number has a graph: kernels for few rows take no more rows than there are.
+constexpr int64_t kExactSeqs = cuda::kFewRows;
+constexpr int64_t kLeastStep = 8;
 constexpr int64_t kMinPages = 16;
 
 }  // namespace
@@ -44,7 +47,38 @@ bool StepGraph::takes(const Batch& batch) {
          batch.slots.defined();
 }
 
+int64_t StepGraph::filled_up(int64_t seqs) {
+  if (seqs <= kExactSeqs) return seqs;
+  const int64_t step =
+      std::max<int64_t>(static_cast<int64_t>(std::bit_floor(static_cast<uint64_t>(seqs - 1))) / 4, kLeastStep);
+  return (seqs + step - 1) / step * step;
+}
+
 namespace {
+
+/// The batch with sequences of one token behind it.
+Batch filled(const Batch& batch, int64_t seqs, StateCache::Place spare) {
+  const int64_t columns = batch.page_table.dim(1), before = batch.seqs();
+  const auto longer = [](const Tensor& x, int64_t size, int32_t value) {
+    const Tensor out = Tensor::empty({size}, DType::kInt32);
+    int32_t* rest = std::copy_n(x.data<int32_t>(), x.elements(), out.data<int32_t>());
+    std::fill(rest, out.data<int32_t>() + size, value);
+    return out;
+  };
+  Batch out;
+  out.padding = seqs - before;
+  out.tokens = longer(batch.tokens, seqs, 0);
+  out.positions = longer(batch.positions, seqs, 0);
+  out.slots = longer(batch.slots, seqs, spare.slot);
+  out.page_table = longer(batch.page_table, seqs * columns, spare.page).view({seqs, columns});
+  out.rows = longer(batch.rows, seqs, 0);
+  out.cu_seqlens = longer(batch.cu_seqlens, seqs + 1, 0);
+  for (int64_t seq = before; seq < seqs; ++seq) {
+    out.rows.data<int32_t>()[seq] = static_cast<int32_t>(seq);
+    out.cu_seqlens.data<int32_t>()[seq + 1] = static_cast<int32_t>(seq + 1);
+  }
+  return out;
+}
 
 /// tokens, positions, cu_seqlens, rows, slots, then the page table with `max_pages` columns.
 std::vector<int32_t> joined(const Batch& batch, int64_t max_pages) {
@@ -109,23 +143,25 @@ std::unique_ptr<StepGraph::Recorded> StepGraph::record(const Batch& batch, int64
   return recorded;
 }
 
-Tensor StepGraph::forward(const Batch& batch, std::span<LayerCache> caches) {
-  ops::check_tokens(batch.tokens, model_.config.vocab);
+Tensor StepGraph::forward(const Batch& given, std::span<LayerCache> caches, std::optional<StateCache::Place> spare) {
+  ops::check_tokens(given.tokens, model_.config.vocab);
+  const int64_t seqs = given.seqs(), all_seqs = spare ? filled_up(seqs) : seqs;
+  const Batch batch = all_seqs > seqs ? filled(given, all_seqs, *spare) : given;
   int64_t pages = 1;
   for (const int32_t position : batch.positions.span<int32_t>())
     pages = std::max<int64_t>(pages, position / kChunk + 1);
   const int64_t max_pages = std::max(kMinPages, static_cast<int64_t>(std::bit_ceil(static_cast<uint64_t>(pages))));
-  std::unique_ptr<Recorded>& recorded = recorded_[{batch.seqs(), max_pages}];
+  std::unique_ptr<Recorded>& recorded = recorded_[{all_seqs, max_pages}];
   if (!recorded) {
     // That computes this step, once: a lightning state must not take the same token up twice.
     recorded = record(batch, max_pages, caches);
-    return recorded->first_logits;
+    return recorded->first_logits.rows(0, seqs);
   }
   const std::vector<int32_t> all = joined(batch, max_pages);
-  copy_bytes(Tensor::from(std::span<const int32_t>(all), recorded->indices.shape()), recorded->indices);
   cuda::Gpu& gpu = *ctx_.gpu;
+  gpu.copy(recorded->indices.raw(), all.data(), recorded->indices.bytes());
   gpu.check(gpu.kernels().run_graph(recorded->graph, gpu.stream()));
-  return recorded->logits;
+  return recorded->logits.rows(0, seqs);
 }
 
 }  // namespace minimax::engine

@@ -18,6 +18,8 @@ struct Batch {
   Tensor rows;        ///< [rows] tokens whose logits are wanted
   Tensor page_table;  ///< [seqs, max_pages] KV page of positions 64 i .. 64 i + 63; undefined without a cache
   Tensor slots;       ///< [seqs] lightning state slot; undefined without a cache
+  /// Sequences at the end that nobody asked for, of one token at position 0: they may share a slot and a page.
+  int64_t padding = 0;
 
   std::shared_ptr<const Batch> on_device;  ///< the same indices on the device; null: not placed
 

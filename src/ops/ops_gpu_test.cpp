@@ -291,8 +291,8 @@ TEST(Gpu, LightningAttentionInPasses) {
   Both both;
   Random random(12);
   const std::vector<int64_t> lengths = {5, 64, 200, 131};
-  for (const int64_t head_dim : {16, 64, 128}) {
-    if (test::played() && head_dim > 16) continue;
+  for (const int64_t head_dim : {16, 32, 64, 128}) {
+    if (test::played() && head_dim > 32) continue;
     const Tensor decay = lightning_decay(lightning_slopes(2, 0.5));
     const auto qkv = test::normal_sequences(random, lengths, 2 * 3 * head_dim);
     const test::Pass all = test::whole(lengths);

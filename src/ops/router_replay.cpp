@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cmath>
 
+#include "cuda/matmul.h"
+
 namespace minimax {
 namespace {
 
@@ -27,7 +29,13 @@ double entropy_of(const Tensor& logits) {
 
 }  // namespace
 
-void RouterReplay::count_flips(const Tensor& live_experts, const Tensor& kept) {
+void RouterReplay::count_flips(const Context& ctx, const Tensor& live_experts, const Tensor& kept) {
+  if (ctx.device == Device::kCuda) {  // the host does not wait for it
+    if (!flips_there_.defined()) flips_there_ = Tensor::zeros({1}, DType::kInt32, live_experts.memory());
+    cuda::count_flips(ctx, live_experts, kept, flips_there_);
+    choices_ += live_experts.dim(0);
+    return;
+  }
   const Tensor live = to_host(live_experts), before = to_host(kept);
   const int64_t top_k = live.dim(1);
   std::vector<int32_t> a(static_cast<size_t>(top_k)), b(a);
@@ -41,11 +49,26 @@ void RouterReplay::count_flips(const Tensor& live_experts, const Tensor& kept) {
   }
 }
 
+void RouterReplay::keep_entropy(const Context& ctx, const Tensor& router_logits, const Tensor& router) {
+  Tensor& sum = entropy_[router.raw()];
+  sum = Tensor::zeros({1}, DType::kFloat64, ctx.gpu);
+  if (ctx.device == Device::kCuda)
+    cuda::add_entropy(ctx, router_logits, sum);
+  else
+    *sum.data<double>() = entropy_of(router_logits);
+}
+
+std::unordered_map<const void*, double> RouterReplay::entropy() const {
+  std::unordered_map<const void*, double> out;
+  for (const auto& [router, sum] : entropy_) out[router] = *to_host(sum).data<double>();
+  return out;
+}
+
 ops::Routing RouterReplay::route(const Context& ctx, const Tensor& router_logits, const Tensor& router, int64_t top_k) {
   if (use_ == Use::kKeep) {
     const ops::Routing routing = ops::route(ctx, router_logits, top_k);
     chosen_[router.raw()] = routing.experts;
-    if (measures_entropy_) entropy_[router.raw()] = entropy_of(to_host(router_logits));
+    if (measures_entropy_) keep_entropy(ctx, router_logits, router);
     return routing;
   }
   const auto kept = chosen_.find(router.raw());
@@ -53,13 +76,17 @@ ops::Routing RouterReplay::route(const Context& ctx, const Tensor& router_logits
   MM_CHECK_SHAPE(kept->second, router_logits.dim(0), top_k);
   if (use_ == Use::kCompare) {
     const ops::Routing routing = ops::route(ctx, router_logits, top_k);
-    count_flips(routing.experts, kept->second);
+    count_flips(ctx, routing.experts, kept->second);
     return routing;
   }
   Context without_tape = ctx;
   without_tape.tape = nullptr;
-  count_flips(ops::route(without_tape, router_logits, top_k).experts, kept->second);
+  count_flips(ctx, ops::route(without_tape, router_logits, top_k).experts, kept->second);
   return ops::route_to(ctx, router_logits, kept->second);
+}
+
+int64_t RouterReplay::flips() const {
+  return flips_ + (flips_there_.defined() ? *to_host(flips_there_).data<int32_t>() : 0);
 }
 
 int64_t RouterReplay::bytes() const {

@@ -29,24 +29,26 @@ class RouterReplay {
   ops::Routing route(const Context& ctx, const Tensor& router_logits, const Tensor& router, int64_t top_k);
 
   /// Of the choices since freeze() or compare(), how many the live logits would have made otherwise (as sets), and all.
-  int64_t flips() const { return flips_; }
+  int64_t flips() const;
   int64_t choices() const { return choices_; }
   int64_t bytes() const;
   /// Of each mixture, by its router: the experts that were kept, [tokens, top_k] int32 where the batch was computed.
   const std::unordered_map<const void*, Tensor>& chosen() const { return chosen_; }
   /// Likewise: sum over the tokens of the entropy, in nats, of the softmax over all experts.
-  const std::unordered_map<const void*, double>& entropy() const { return entropy_; }
+  std::unordered_map<const void*, double> entropy() const;
 
  private:
   enum class Use : uint8_t { kKeep, kTake, kCompare };
 
-  void count_flips(const Tensor& live, const Tensor& kept);
+  void count_flips(const Context& ctx, const Tensor& live, const Tensor& kept);
+  void keep_entropy(const Context& ctx, const Tensor& router_logits, const Tensor& router);
 
-  std::unordered_map<const void*, Tensor> chosen_;  // router -> [tokens, top_k] int32
-  std::unordered_map<const void*, double> entropy_;
+  std::unordered_map<const void*, Tensor> chosen_;   // router -> [tokens, top_k] int32
+  std::unordered_map<const void*, Tensor> entropy_;  // [1] float64, where the batch was computed
   Use use_ = Use::kKeep;
   bool measures_entropy_ = false;
   int64_t flips_ = 0, choices_ = 0;
+  Tensor flips_there_;  // [1] int32: those that a GPU has counted
 };
 
 }  // namespace minimax

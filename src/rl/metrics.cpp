@@ -237,6 +237,7 @@ void write_router_metrics(const MiniMaxM1& model, std::span<const std::shared_pt
     if (!replay) continue;
     flips += static_cast<double>(replay->flips());
     choices += static_cast<double>(replay->choices());
+    const std::unordered_map<const void*, double> entropies = replay->entropy();
     for (size_t layer = 0; layer < mixtures; ++layer) {
       const void* router = model.layers[layer].moe.router.data.raw();
       const auto chosen = replay->chosen().find(router);
@@ -244,7 +245,7 @@ void write_router_metrics(const MiniMaxM1& model, std::span<const std::shared_pt
       const Tensor host = to_host(chosen->second);
       for (const int32_t expert : host.span<int32_t>()) ++sums[layer * experts + static_cast<size_t>(expert)];
       tokens += static_cast<double>(host.dim(0));
-      if (const auto of = replay->entropy().find(router); of != replay->entropy().end()) entropy += of->second;
+      if (const auto of = entropies.find(router); of != entropies.end()) entropy += of->second;
     }
   }
   if (group) group->all_reduce_sum(std::span(sums));

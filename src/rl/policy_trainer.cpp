@@ -88,12 +88,16 @@ std::vector<Group> PolicyTrainer::sample(BatchReport& report) {
   RolloutReport cost;
   const auto most_tried = static_cast<int64_t>(options_.max_tries * static_cast<double>(options_.prompts_per_batch));
   rollout_.window = window();
+  const engine::EngineStats before = engine_.stats();
+  double problem_seconds = 0;
   while (static_cast<int64_t>(kept.size()) < options_.prompts_per_batch &&
          static_cast<int64_t>(report.groups.size()) < most_tried) {
     const int64_t wanted = std::min(options_.prompts_per_batch - static_cast<int64_t>(kept.size()),
                                     most_tried - static_cast<int64_t>(report.groups.size()));
+    const auto begin = Clock::now();
     std::vector<Problem> problems;
     for (int64_t at = 0; at < wanted; ++at) problems.push_back(curriculum_.next());
+    problem_seconds += seconds_since(begin);
     std::vector<Group> groups =
         roll_out_shared(engine_, tokenizer_, problems, rollout_, rounds_++, trainer_.group(), &cost);
     set_rewards(groups, options_.reward, window());
@@ -104,6 +108,10 @@ std::vector<Group> PolicyTrainer::sample(BatchReport& report) {
     }
     if (!options_.dynamic_sampling) break;
   }
+  const auto steps = static_cast<double>(engine_.stats().steps - before.steps);
+  report.metrics["rollout/steps"] = steps;
+  report.metrics["rollout/tokens_per_step"] = static_cast<double>(cost.sampled_tokens) / std::max(1.0, steps);
+  report.metrics["time/problems"] = problem_seconds;
   report.metrics["time/rollout"] = cost.sample_seconds;
   report.metrics["time/score"] = cost.score_seconds;
   report.metrics["time/idle"] = cost.idle_seconds;

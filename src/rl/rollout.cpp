@@ -1,10 +1,12 @@
 #include "rl/rollout.h"
 
 #include <algorithm>
-#include <atomic>
 #include <chrono>
 #include <cmath>
+#include <condition_variable>
+#include <deque>
 #include <limits>
+#include <mutex>
 #include <numeric>
 #include <thread>
 
@@ -29,7 +31,58 @@ struct Attempting {
   std::unique_ptr<Episode> episode;
   uint64_t stream = 0;
   size_t turn_begin = 0;  // in sample->tokens
-  bool over = false;
+  bool has_sampled = false;
+  bool has_text = false;  // sample->text is that of the last turn
+};
+
+// Scores attempts while others are still being sampled. Verifiers may run programs, so several work side by side.
+class Scorers {
+ public:
+  Scorers(int threads, std::function<void(Attempting&)> score) : score_(std::move(score)) {
+    for (int i = 0; i < threads; ++i) threads_.emplace_back([this] { work(); });
+  }
+  ~Scorers() { finish(); }
+  Scorers(const Scorers&) = delete;
+  Scorers& operator=(const Scorers&) = delete;
+
+  void add(Attempting& attempt) {
+    {
+      const std::lock_guard lock(mutex_);
+      ready_.push_back(&attempt);
+    }
+    wake_.notify_one();
+  }
+  /// Returns when all that were added have their score.
+  void finish() {
+    {
+      const std::lock_guard lock(mutex_);
+      closed_ = true;
+    }
+    wake_.notify_all();
+    for (std::thread& thread : threads_) thread.join();
+    threads_.clear();
+  }
+
+ private:
+  void work() {
+    std::unique_lock lock(mutex_);
+    for (;;) {
+      wake_.wait(lock, [&] { return closed_ || !ready_.empty(); });
+      if (ready_.empty()) return;
+      Attempting* attempt = ready_.front();
+      ready_.pop_front();
+      lock.unlock();
+      score_(*attempt);
+      lock.lock();
+    }
+  }
+
+  std::function<void(Attempting&)> score_;
+  std::mutex mutex_;
+  std::condition_variable wake_;
+  std::deque<Attempting*> ready_;
+  bool closed_ = false;
+  std::vector<std::thread> threads_;
 };
 
 // Tells what the engine reports to the attempts of one request.
@@ -38,8 +91,10 @@ class Turn : public engine::Listener {
   explicit Turn(std::vector<Attempting*> attempts) : attempts_(std::move(attempts)) {}
 
   engine::FinishReason on_token(const engine::Token& token) override {
-    Sample& sample = *attempts_[static_cast<size_t>(token.answer)]->sample;
-    if (sample.turns == 0 && sample.sampled_tokens() == 0) sample.weights_version = token.weights_version;
+    Attempting& attempt = *attempts_[static_cast<size_t>(token.answer)];
+    Sample& sample = *attempt.sample;
+    if (!attempt.has_sampled) sample.weights_version = token.weights_version;
+    attempt.has_sampled = true;
     sample.tokens.push_back(token.sampled.id);
     sample.sampled.push_back(!token.forced);
     sample.log_probs.push_back(token.forced ? 0 : token.sampled.log_prob);
@@ -62,7 +117,10 @@ class Turn : public engine::Listener {
 class Rollout {
  public:
   Rollout(engine::Engine& engine, const text::Tokenizer& tokenizer, const RolloutOptions& options)
-      : engine_(engine), tokenizer_(tokenizer), options_(options) {
+      : engine_(engine),
+        tokenizer_(tokenizer),
+        options_(options),
+        scorers_(options.scoring_threads, [this](Attempting& attempt) { score(attempt); }) {
     const auto stops = tokenizer.stop_ids();
     stops_.assign(stops.begin(), stops.end());
     for (int32_t id = 0; id < static_cast<int32_t>(engine.config().vocab); ++id)
@@ -103,17 +161,7 @@ class Rollout {
     }
   }
 
-  // Verifiers may run programs, so several attempts are scored side by side.
-  void score() {
-    std::atomic<size_t> next = 0;
-    const auto work = [&] {
-      for (size_t at = next++; at < attempts_.size(); at = next++) score(*attempts_[at]);
-    };
-    std::vector<std::thread> helpers;
-    for (int helper = 1; helper < options_.scoring_threads; ++helper) helpers.emplace_back(work);
-    work();
-    for (std::thread& helper : helpers) helper.join();
-  }
+  void finish_scores() { scorers_.finish(); }
 
  private:
   struct Open {
@@ -134,6 +182,9 @@ class Rollout {
     request.stop_ids = stops_;
     request.banned = banned_;
     request.n = static_cast<int64_t>(attempts.size());
+    // Attempts at one problem share its prompt anyway; only another turn goes on from what an attempt left, which a GPU
+    // computes again sooner than it has put it aside.
+    request.use_cache = first.problem->limits.max_turns > 1 && !engine_.options().gpu;
     request.loop_guard = options_.loop_guard;
     request.max_thinking_tokens = options_.max_thinking_tokens;
     auto turn = std::make_shared<Turn>(attempts);
@@ -149,31 +200,46 @@ class Rollout {
   void finish_turn(Attempting& attempt) {
     Sample& sample = *attempt.sample;
     ++sample.turns;
+    if (!go_on(attempt)) scorers_.add(attempt);
+  }
+
+  std::string text_of_turn(const Attempting& attempt) const {
+    const Sample& sample = *attempt.sample;
     std::span<const int32_t> turn = std::span(sample.tokens).subspan(attempt.turn_begin);
-    const bool stopped = sample.finish == engine::FinishReason::kStopToken;
-    if (stopped) turn = turn.first(turn.size() - 1);
-    sample.text = tokenizer_.decode(turn);
-    if (!stopped || sample.turns >= attempt.problem->limits.max_turns) return;
+    if (sample.finish == engine::FinishReason::kStopToken) turn = turn.first(turn.size() - 1);
+    return tokenizer_.decode(turn);
+  }
+
+  /// Submits the next turn; false when there is none.
+  bool go_on(Attempting& attempt) {
+    Sample& sample = *attempt.sample;
+    if (sample.finish != engine::FinishReason::kStopToken || sample.turns >= attempt.problem->limits.max_turns)
+      return false;
+    sample.text = text_of_turn(attempt);
+    attempt.has_text = true;
     const std::vector<text::Message> replies =
         attempt.episode->reply(text::parse_output(sample.text, {.parse_tool_calls = !attempt.problem->tools.empty()}));
-    if (replies.empty()) return;
+    if (replies.empty()) return false;
     const std::vector<int32_t> more =
         encode_replies(replies, !attempt.problem->tools.empty(), tokenizer_, options_.chat);
     const auto used = static_cast<int64_t>(sample.tokens.size() + more.size()) - first_prompt_tokens(sample);
     if (used >= options_.window) {
       sample.finish = engine::FinishReason::kLength;  // no room for another turn
-      return;
+      return false;
     }
     sample.tokens.insert(sample.tokens.end(), more.begin(), more.end());
     sample.sampled.resize(sample.tokens.size(), 0);
     sample.log_probs.resize(sample.tokens.size(), 0);
     attempt.turn_begin = sample.tokens.size();
+    attempt.has_text = false;
     submit({&attempt});
+    return true;
   }
 
   void score(Attempting& attempt) {
     Sample& sample = *attempt.sample;
     try {
+      if (!attempt.has_text) sample.text = text_of_turn(attempt);
       const Attempt last{.text = sample.text, .finished = sample.finish == engine::FinishReason::kStopToken};
       std::optional<Score> score = options_.scorer ? options_.scorer(*attempt.problem, last) : std::nullopt;
       sample.score = score ? std::move(*score) : attempt.episode->score(last);
@@ -189,6 +255,7 @@ class Rollout {
   std::vector<int32_t> stops_, banned_;
   std::vector<std::unique_ptr<Attempting>> attempts_;
   std::vector<Open> turns_;
+  Scorers scorers_;  // the last: its threads end before what they use goes away
 };
 
 }  // namespace
@@ -249,6 +316,7 @@ std::vector<int32_t> encode_replies(const std::vector<text::Message>& replies, b
 
 std::vector<Group> roll_out(engine::Engine& engine, const text::Tokenizer& tokenizer, std::span<const Problem> problems,
                             const RolloutOptions& options, int64_t round, RolloutReport* report, int64_t first) {
+  MM_CHECK(options.scoring_threads >= 1, "rollout: scoring_threads ", options.scoring_threads, ", expected at least 1");
   MM_CHECK(options.group_size >= 1 && options.window >= 1, "rollout: group_size ", options.group_size, ", window ",
            options.window, ", expected at least 1 of each");
   std::vector<Group> groups(problems.size());
@@ -260,7 +328,7 @@ std::vector<Group> roll_out(engine::Engine& engine, const text::Tokenizer& token
   }
   rollout.run();
   const double sampled = seconds_since(begin);
-  rollout.score();
+  rollout.finish_scores();
   if (report) {
     report->sample_seconds += sampled;
     report->score_seconds += seconds_since(begin) - sampled;

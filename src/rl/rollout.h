@@ -59,8 +59,8 @@ struct RolloutOptions {
 
 /// What a rollout cost.
 struct RolloutReport {
-  double sample_seconds = 0, score_seconds = 0;
-  double idle_seconds = 0;  ///< waiting for other processes
+  double sample_seconds = 0, score_seconds = 0;  ///< the latter: what scoring took besides, when all was sampled
+  double idle_seconds = 0;                       ///< waiting for other processes
   int64_t prompt_tokens = 0, sampled_tokens = 0;
 };
 

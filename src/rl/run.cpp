@@ -28,6 +28,9 @@ io::json::object json_of(const Metrics& metrics) {
   return out;
 }
 
+/// A step of the engine on a GPU costs as much for a few prompts as for many.
+constexpr int64_t kGpuStepTokens = 16384;
+
 /// Room for so many sequences of this length at once, and for what the prefix cache keeps of their prompts.
 int64_t memory_for(const ModelConfig& config, int64_t sequences, int64_t tokens) {
   const int64_t rounded = (tokens + kChunk - 1) / kChunk * kChunk;
@@ -74,10 +77,15 @@ ReinforcementRun::ReinforcementRun(Recipe recipe, const Context& ctx, bool resum
   const int64_t context = std::min(config.max_positions, 4096 + 2 * recipe_.policy.windows.back());
   engine_ = std::make_unique<engine::Engine>(
       trainable_.model, *ctx_.threads,
-      engine::EngineOptions{.context = context,
-                            .memory_bytes = memory_for(config, recipe_.max_running, context),
-                            .max_running = recipe_.max_running,
-                            .max_waiting = int64_t{1} << 20});
+      engine::EngineOptions{
+          .context = context,
+          .memory_bytes = memory_for(config, recipe_.max_running, context),
+          .max_running = recipe_.max_running,
+          .max_waiting = int64_t{1} << 20,
+          .step_tokens = std::max(recipe_.max_running, ctx_.gpu ? kGpuStepTokens : engine::EngineOptions().step_tokens),
+          .precision = ctx_.matmul_precision,
+          .gpu = ctx_.gpu,
+          .deterministic = ctx_.deterministic});
   for (const ExternalOptions& verifier : recipe_.verifiers)
     verifiers_.push_back(std::make_unique<ExternalVerifier>(verifier));
   recipe_.rollout.scorer = [this](const Problem& problem, const Attempt& attempt) -> std::optional<Score> {

@@ -70,6 +70,39 @@ __global__ void route_to_kernel(const float* logits, const int32_t* chosen, floa
   for (int64_t rank = 0; rank < top_k; ++rank) weights[token * top_k + rank] = expf(logit(rank) - largest) / sum;
 }
 
+// One thread a token.
+__global__ void count_flips_kernel(const int32_t* a, const int32_t* b, int32_t* count, int64_t tokens, int64_t top_k) {
+  const int64_t token = static_cast<int64_t>(blockIdx.x) * kThreads + threadIdx.x;
+  bool flipped = false;
+  for (int64_t i = 0; token < tokens && i < top_k; ++i) {
+    bool found = false;
+    for (int64_t j = 0; j < top_k; ++j) found = found || a[token * top_k + i] == b[token * top_k + j];
+    flipped = flipped || !found;
+  }
+  const int flips = __syncthreads_count(flipped);
+  if (threadIdx.x == 0) atomicAdd(count, flips);
+}
+
+// One block of kEntropyThreads: the sum is formed in one order.
+constexpr int kEntropyThreads = 1024;
+__global__ void __launch_bounds__(kEntropyThreads)
+    add_entropy_kernel(const float* logits, double* sum, int64_t tokens, int64_t experts) {
+  double mine = 0;
+  for (int64_t token = threadIdx.x; token < tokens; token += kEntropyThreads) {
+    const float* row = logits + token * experts;
+    float largest = row[0], total = 0, mean = 0;
+    for (int64_t e = 1; e < experts; ++e) largest = fmaxf(largest, row[e]);
+    for (int64_t e = 0; e < experts; ++e) {
+      const float weight = expf(row[e] - largest);
+      total += weight;
+      if (weight > 0) mean += weight * (row[e] - largest);
+    }
+    mine += static_cast<double>(logf(total) - mean / total);
+  }
+  mine = block_sum(mine);
+  if (threadIdx.x == 0) sum[0] += mine;
+}
+
 // ops::route_backward, one thread a token.
 __global__ void route_backward_kernel(const int32_t* chosen, const float* weights, const float* dweights,
                                       float* dlogits_sum, int64_t tokens, int64_t experts, int64_t top_k) {
@@ -241,6 +274,19 @@ Failure route_to(const float* logits, const int32_t* chosen, float* weights, int
                                                                                     experts, top_k);
   return launched();
 }
+Failure add_entropy(const float* logits, double* sum, int64_t tokens, int64_t experts, Stream stream) {
+  if (tokens == 0) return nullptr;
+  add_entropy_kernel<<<1, kEntropyThreads, 0, stream_of(stream)>>>(logits, sum, tokens, experts);
+  return launched();
+}
+
+Failure count_flips(const int32_t* a, const int32_t* b, int32_t* count, int64_t tokens, int64_t top_k, Stream stream) {
+  if (tokens == 0) return nullptr;
+  count_flips_kernel<<<static_cast<unsigned>((tokens + kThreads - 1) / kThreads), kThreads, 0, stream_of(stream)>>>(
+      a, b, count, tokens, top_k);
+  return launched();
+}
+
 Failure route_backward(const int32_t* chosen, const float* weights, const float* dweights, float* dlogits_sum,
                        int64_t tokens, int64_t experts, int64_t top_k, Stream stream) {
   if (tokens == 0) return nullptr;

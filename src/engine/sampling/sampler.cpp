@@ -83,6 +83,16 @@ Sampler::Sampler(SamplingParams params, int64_t vocab, std::span<const int32_t> 
   }
 }
 
+bool Sampler::is_plain() const {
+  const bool greedy = params_.temperature == 0;
+  const bool cuts = params_.top_k > 0 || params_.top_p < 1 || params_.min_p > 0;
+  return !penalized_ && params_.logit_bias.empty() && params_.top_logprobs == 0 && (greedy || !cuts);
+}
+
+double Sampler::uniform() const {
+  return uniform_at(params_.seed, params_.stream, static_cast<uint64_t>(accepted_));
+}
+
 void Sampler::accept(int32_t id) {
   check_id("token id", id, vocab_);
   if (penalized_) ++seen_[id];
@@ -115,7 +125,7 @@ int32_t Sampler::choose(std::span<const float> logits, float max, SamplerScratch
   if (params_.top_k > 0) head = head_of_count(weights, head.mass, params_.top_k, scratch.buckets);
   head = head_of_mass(weights, head, static_cast<double>(params_.top_p), scratch.buckets);
   head = head_of_weight(weights, head, params_.min_p);
-  return draw(weights, head, uniform_at(params_.seed, params_.stream, static_cast<uint64_t>(accepted_)));
+  return draw(weights, head, uniform());
 }
 
 Sampled Sampler::sample(std::span<const float> logits, SamplerScratch& scratch,

@@ -60,6 +60,11 @@ class Sampler {
   /// choose; neither harms other requests.
   Sampled sample(std::span<const float> logits, SamplerScratch& scratch, std::span<const uint64_t> allowed = {}) const;
 
+  /// Whether the temperature and the banned ids alone decide.
+  bool is_plain() const;
+  /// The random number that chooses the next token.
+  double uniform() const;
+
   /// Appends a token to the answer: the sampled one, or one that was forced.
   void accept(int32_t id);
   /// Tokens accepted so far; the index of the next one.

@@ -88,6 +88,23 @@ Token TokenChooser::choose(std::span<const float> logits, SamplerScratch& scratc
   return token;
 }
 
+std::optional<TokenChooser::Plain> TokenChooser::plain() {
+  close_thinking_if_due();
+  if (control_ || !forced_.empty() || !sampler_.is_plain()) return std::nullopt;
+  return Plain{sampler_.params().temperature, sampler_.uniform()};
+}
+
+Token TokenChooser::take(const Sampled& sampled) {
+  Token token;
+  token.answer = answer_;
+  token.index = tokens_;
+  token.sampled = sampled;
+  const bool was_thinking = thinking();
+  accept(sampled, false);
+  token.thinking = was_thinking || thinking();
+  return token;
+}
+
 /// Where a constraint rules the answer, the one id besides its own with which an answer may begin: the tag that opens
 /// the thinking. -1: none.
 int32_t TokenChooser::allowed_open_id() const {

@@ -26,6 +26,14 @@ class TokenChooser {
   /// The next token of the answer, from logits [vocab] after all tokens before it. Throws as Sampler::sample and the
   /// constraint do.
   Token choose(std::span<const float> logits, SamplerScratch& scratch);
+  /// What choosing the next token needs when the banned ids decide and nothing besides; else nothing.
+  struct Plain {
+    float temperature = 0;
+    double uniform = 0;  ///< in [0, 1)
+  };
+  std::optional<Plain> plain();
+  /// The next token of the answer, chosen by somebody else as plain() said.
+  Token take(const Sampled& sampled);
   /// Why the answer is over, after the last token chosen; kNone while it is not.
   FinishReason finish() const { return finish_; }
 

@@ -95,12 +95,13 @@ StateCache::StateCache(const ModelConfig& config, const Context& ctx, int64_t by
   budget_ = MemoryBudget(bytes >= 0 ? bytes : pools);
   if (taken_at_once_) budget_.take(pools);
 
+  const int64_t scratch = taken_at_once_ ? 1 : 0;
   for (const LayerKind kind : config.layer_kind) {
     LayerCache& layer = layers_.emplace_back();
     if (kind == LayerKind::kSoftmax)
-      layer.kv = make_pages(ctx, pages_, config.kv_heads, config.head_dim);
+      layer.kv = make_pages(ctx, pages_ + scratch, config.kv_heads, config.head_dim);
     else
-      layer.lightning = make_slots(ctx, slots_, config.heads, config.head_dim);
+      layer.lightning = make_slots(ctx, slots_ + scratch, config.heads, config.head_dim);
   }
   references_.resize(static_cast<size_t>(pages_));
   touched_pages_.resize(static_cast<size_t>(pages_));

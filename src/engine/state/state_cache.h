@@ -101,6 +101,12 @@ class StateCache {
   /// Pages that a sequence can have that is alone in the cache.
   int64_t max_pages_of_one() const;
 
+  /// On a GPU: a slot and a page beside all others, for sequences that only fill a batch up (Batch::padding).
+  struct Place {
+    int32_t slot = -1, page = -1;
+  };
+  Place scratch() const { return {static_cast<int32_t>(slots_), static_cast<int32_t>(pages_)}; }
+
   /// Against the budget: of one page over all layers, of one slot, and of a mark at `length`.
   int64_t page_bytes() const { return page_bytes_; }
   int64_t slot_bytes() const { return slot_bytes_; }
