@@ -109,7 +109,10 @@ bool Scheduler::step(const std::function<void()>& seated) {
     return !jobs_.empty();
   }
   Tensor logits;
-  if (forward(runs, logits)) {
+  const auto forward_begin = Clock::now();
+  const bool ran = forward(runs, logits);
+  stats_.forward_seconds += seconds(Clock::now() - forward_begin);
+  if (ran) {
     choose(runs, logits);
     for (Run& run : runs) settle(run, logits);
   }

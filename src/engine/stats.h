@@ -44,6 +44,7 @@ struct EngineStats {
 
   // Counters.
   int64_t steps = 0;
+  double forward_seconds = 0;  ///< of the steps: forward passes, until their logits or tokens are on the host
   int64_t requests_submitted = 0, requests_refused = 0, requests_finished = 0, requests_failed = 0;
   int64_t requests_cancelled = 0, requests_past_deadline = 0;
   int64_t prompt_tokens = 0;  ///< computed; cached ones not counted

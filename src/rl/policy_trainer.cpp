@@ -108,7 +108,9 @@ std::vector<Group> PolicyTrainer::sample(BatchReport& report) {
     }
     if (!options_.dynamic_sampling) break;
   }
-  const auto steps = static_cast<double>(engine_.stats().steps - before.steps);
+  const engine::EngineStats after = engine_.stats();
+  const auto steps = static_cast<double>(after.steps - before.steps);
+  report.metrics["time/forward"] = after.forward_seconds - before.forward_seconds;
   report.metrics["rollout/steps"] = steps;
   report.metrics["rollout/tokens_per_step"] = static_cast<double>(cost.sampled_tokens) / std::max(1.0, steps);
   report.metrics["time/problems"] = problem_seconds;
