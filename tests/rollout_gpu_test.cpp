@@ -184,7 +184,8 @@ TEST(RolloutGpu, TokensAreThoseTheHostWouldChoose) {
 
 // With seats for few, every answer runs in batches of other sizes, and across the ends of chunks.
 TEST(RolloutGpu, AnswersDoNotDependOnHowBatchesAreFilled) {
-  Server wide({.max_running = 30, .deterministic = true}), narrow({.max_running = 5, .deterministic = true});
+  Server wide({.max_running = 30, .deterministic = true}),
+      narrow({.max_running = 5, .admit_every = 7, .deterministic = true});
   EXPECT_EQ(wide.answers(10, 35), narrow.answers(10, 35));
 }
 

@@ -102,6 +102,7 @@ int run_score(const TrainScoreOptions& options, Session& session) {
                          .max_running = running,
                          .max_waiting = int64_t{1} << 20,
                          .step_tokens = gpu ? kStepTokensOnGpu : 512,
+                         .admit_every = gpu ? 16 : 1,
                          .thinking = thinking,
                          .precision = placing.matmul_precision,
                          .gpu = gpu.get(),

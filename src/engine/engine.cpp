@@ -46,6 +46,7 @@ void validate(const EngineOptions& options) {
   MM_CHECK(options.spill_bytes >= 0, "spill_bytes is ", options.spill_bytes, ", expected at least 0");
   MM_CHECK(!options.gpu || options.spill_folder.empty(),
            "spill_folder is given, but cached prefixes on a GPU cannot go to files yet");
+  MM_CHECK(options.admit_every >= 1, "admit_every is ", options.admit_every, ", expected at least 1");
   MM_CHECK(options.max_running >= 1, "max_running is ", options.max_running, ", expected at least 1");
   MM_CHECK(options.max_waiting >= 1, "max_waiting is ", options.max_waiting, ", expected at least 1");
   MM_CHECK(options.max_sessions >= 1, "max_sessions is ", options.max_sessions, ", expected at least 1");

@@ -54,6 +54,10 @@ struct EngineOptions {
   int64_t max_waiting = 256;    ///< requests that wait; beyond it submit() throws QueueFull
   int64_t max_sessions = 1000;  ///< names; beyond it the session that was used longest ago is forgotten
   int64_t step_tokens = 512;    ///< of one forward pass: decode tokens first, then pieces of prompts
+  /// Answers take seats in every so many steps, and where they are many beside those that run. On a GPU a step in which
+  /// prompts are read costs twice one that is recorded: many answers at once, for which nobody waits, want few of the
+  /// former.
+  int64_t admit_every = 1;
   bool prefix_cache = true;
   SnapshotPolicy snapshots;
   Speculation speculation;

@@ -100,7 +100,7 @@ void Scheduler::expire() {
 bool Scheduler::step(const std::function<void()>& seated) {
   const auto begin = Clock::now();
   expire();
-  admit();
+  if (admits_now()) admit();
   if (seated) seated();
   speak_from_cache();
   std::vector<Run> runs = plan();
@@ -153,6 +153,15 @@ std::vector<Answer*> Scheduler::next_in_line() const {
       if (answer->phase == Answer::Phase::kWaiting && is_ready(*answer)) answers.push_back(answer.get());
     }
   return answers;
+}
+
+/// As EngineOptions::admit_every says, but where newcomers would be an eighth of those that run.
+bool Scheduler::admits_now() const {
+  const auto running = static_cast<int64_t>(seats_.running().size());
+  if (stats_.steps % options_.admit_every == 0 || running == 0) return true;
+  int64_t waiting = -running;
+  for (const auto& job : jobs_) waiting += job->unfinished;
+  return 8 * std::min(waiting, options_.max_running - running) >= running;
 }
 
 /// Who gives way to a newcomer waits until the next step.

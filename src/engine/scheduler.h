@@ -64,6 +64,7 @@ class Scheduler {
 
   void start_answers(Job& job);
   void expire();
+  bool admits_now() const;
   void admit();
   void speak_from_cache();
   std::vector<Answer*> waiting() const;

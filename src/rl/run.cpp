@@ -29,7 +29,7 @@ io::json::object json_of(const Metrics& metrics) {
 }
 
 /// A step of the engine on a GPU costs as much for a few prompts as for many.
-constexpr int64_t kGpuStepTokens = 16384;
+constexpr int64_t kGpuStepTokens = 16384, kGpuAdmitEvery = 16;
 
 /// Room for so many sequences of this length at once, and for what the prefix cache keeps of their prompts.
 int64_t memory_for(const ModelConfig& config, int64_t sequences, int64_t tokens) {
@@ -83,6 +83,7 @@ ReinforcementRun::ReinforcementRun(Recipe recipe, const Context& ctx, bool resum
           .max_running = recipe_.max_running,
           .max_waiting = int64_t{1} << 20,
           .step_tokens = std::max(recipe_.max_running, ctx_.gpu ? kGpuStepTokens : engine::EngineOptions().step_tokens),
+          .admit_every = ctx_.gpu ? kGpuAdmitEvery : 1,
           .precision = ctx_.matmul_precision,
           .gpu = ctx_.gpu,
           .deterministic = ctx_.deterministic});
