@@ -117,6 +117,16 @@ SNIPPETS = [
     "{{ lines|indent }}|{{ lines|indent(2, true) }}|{{ lines|indent(width=1, blank=true) }}", "{{ [1,2,3,4,5]|batch(2)|list }} {{ [1,2,3]|batch(2, 'x')|list }}", "{{ '<a href=\"x\">&\\'' | e }}", "{{ u|list }} {{ d|list }}", "{{ w|wordcount }}",
     "{{ d|items|list }} {{ missing|items|list }}", "{{ n|string + 's' }} {{ true|string }}", "{{ l|tojson }} {{ d|tojson }} {{ u|tojson }} {{ '<&\\'\"/\\n\\u0001'|tojson }} {{ floats|tojson }} {{ none|tojson }} {{ true|tojson }}",
     "{{ d|tojson(indent=2) }}\n{{ []|tojson(indent=2) }}{{ {}|tojson(indent=4) }}", "{{ u|tojson(ensure_ascii=true) }} {{ d|tojson(separators=(',', ':')) }} {{ d|tojson(sort_keys=true) }} {{ (1,'a')|tojson }}", "{{ s|safe }}", "{{ [s, e]|map('upper')|map('length')|list }}",
+    "{{ '%s of %d' | format('a', 3) }} {{ '%5.2f|%-6s|%06d|%+d|%x|%%' | format(f, s[:3], n, n, 255) }} {{ '%(a)s-%(b)05.1f' | format(a=s, b=f) }}",
+    "{{ '%s' % s }} {{ '%s and %s' % (n, u) }} {{ '%3d%%' % 7 }} {{ '%.3s|%r' % (u, s) }} {{ '%(a)s' % d }} {{ '%e %G %g' % (f, 1e10, 0.0001) }} {{ '%#x %X %o' % (255, 255, 8) }}",
+    "{{ '%-5d|%5s|% d|%05.1f|%+.2e' % (3, 'é', 4, -2.5, 12345) }} {{ '%d' % 2.9 }} {{ '%s %s' % (l, none) }} {{ '%*d' % (5, 3) }}",
+    "{{ 'x'|center(5) }}|{{ s|truncate(8) }}|{{ s|truncate(8, true) }}|{{ s|truncate(8, leeway=0) }}|{{ s|truncate(9, false, '..', 0) }}|{{ lines|truncate(5, leeway=0) }}",
+    "{{ [1,2,3,4,5]|slice(2)|list }} {{ [1,2,3,4,5]|slice(3, 'x')|list }} {{ l|slice(4)|list }}",
+    "{% for r, members in m|groupby('r') %}{{ r }}:{{ members|map(attribute='c')|join }};{% endfor %} {{ [{'a': 'B'}, {'a': 'a'}, {'a': 'b'}]|groupby('a')|list|length }} {{ [{'a': 1}, {}]|groupby('a', default=0)|map('first')|list }}",
+    "{{ none|map('upper')|list }} {{ none|selectattr('a')|list }} {{ 0|select|list }} {{ none|rejectattr('a', 'eq', 1)|list|length }} {{ ''|map('upper')|list }}",
+    # Names that are not known fail at once, but not where a condition keeps them from being reached.
+    "{% if false %}{{ s | nothing }}{% endif %}ok", "{{ 'a' if true else s | nothing }}", "{{ (s | nothing) if z else 'b' }}", "{% if t %}{{ s | nothing }}{% endif %}", "{% for i in [] %}{{ s | nothing }}{% endfor %}",
+    "{% if z is nothing %}x{% endif %}", "{% if z and s is nothing %}x{% endif %}", "{% macro q() %}{{ 1 | nothing }}{% endmacro %}ok", "{% if z %}a{% elif false %}{{ 1|nothing }}{% else %}c{% endif %}",
     # Tests.
     "{{ s is string }} {{ n is number }} {{ n is integer }} {{ f is float }} {{ t is boolean }} {{ t is number }} {{ t is integer }} {{ x is none }} {{ d is mapping }} {{ l is sequence }} {{ s is iterable }} {{ d is iterable }} {{ n is iterable }} {{ d is sequence }}",
     "{{ n is odd }} {{ n is even }} {{ n is divisibleby 7 }} {{ n is divisibleby(3) }} {{ 'abc' is lower }} {{ 'ABC' is upper }} {{ n is eq 7 }} {{ n is ne 7 }} {{ n is gt(3) }} {{ n is in [7] }} {{ t is true }} {{ t is false }} {{ none is sameas none }}",
@@ -140,6 +150,7 @@ SNIPPETS = [
     "{{ strftime_now('%Y-%m-%d') }}", "{% set x = {'a': {'b': [1, {'c': 'deep'}]}} %}{{ x.a.b[1].c }}", "{{ [[1, 2], [3]] | map('first') | list }} {{ m | map(attribute='r') | unique | join }}", "{{ (l | length) > 2 and s | length == 12 }}", "{{ 'a' if missing is defined and missing else 'b' }}", "{{ [l, []] | map('length') | list }}",
     "{{ \"tab\\there\" | tojson }}{{ 'é' | tojson }}", "{{ none | default('N') }} {{ none | string }}", "{{ 'a\\nb' | tojson ~ '\\n' }}", "{{ m[0] }}", "{{ {'k': u} }}", "{{ '%s' }}", "{{ 5 is number and 5 is not string }}",
     # What Jinja refuses too.
+    "{{ '%d' % 'x' }}", "{{ '%s %s' % (1,) }}", "{{ '%s' % (1, 2) }}", "{{ '%(a)s' % 1 }}", "{{ '%q' % 1 }}", "{{ '%' % 1 }}", "{{ '%s' | format(1, a=2) }}", "{{ l|slice(0)|list }}", "{{ 's'|truncate(1) }}",
     "{{ missing.x }}", "{{ missing + 'a' }}", "{{ 1 + 'a' }}", "{{ none + 1 }}", "{% if %}x{% endif %}", "{% for i in 5 %}{% endfor %}", "{{ 'a' < 1 }}", "{{ s.nothing() }}", "{{ l.append(4) }}", "{{ s | nothing }}", "{{ s is nothing }}", "{{ 1 // 0 }}", "{{ f(1) }}", "{% set d.x = 1 %}", "{% endfor %}", "{{ (1 }}", "{{ 'a }}",
     "{{ raise_exception('stop') }}", "{% macro f(a) %}{% endmacro %}{{ f(1, 2) }}", "{{ missing[0] }}", "{{ (l|map('string'))|length }}", "{{ m|map(attribute='c')|first }}{{ missing|tojson }}", "{% break %}", "{{ }}", "{% set a %}x", "{{ {}.update({}) }}",
 ]

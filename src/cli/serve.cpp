@@ -248,6 +248,8 @@ int run_verb(const ServeOptions& options, Session& session) {
   for (const std::string& warning : model.config.warnings) terminal.warn(warning);
   const text::Tokenizer tokenizer = text::Tokenizer::load(folder);
   server::ServedModel served = served_model(options, model.config, tokenizer);  // requests that run look at it
+  for (const std::string& doubt : served.prompt_template.doubts())
+    terminal.warn(fmt::format("chat template, {}: conversations that reach it will fail", doubt));
   engine::Engine engine(model, threads, engine_options(options, model.config, tokenizer, gpu.get()));
   AccessLog log(options.access_log);
   served.engine = &engine;

@@ -63,6 +63,7 @@ TEST(AnswerText, StopStringsEndTheContentAlone) {
 
 TEST(AnswerText, ReportsAreOfTheContent) {
   EXPECT_EQ(read("<think>a</think>\n\nb\n\nc", {.reports = true}).tokens, "b\n\nc");
+  EXPECT_EQ(read("</think>\n\nb</think>", {.reports = true}).tokens, "b</think>");
   EXPECT_EQ(read("\n\nplain", {.reports = true}).tokens, "\n\nplain");
   EXPECT_EQ(read("a<think>b", {.parse = false, .reports = true}).tokens, "a<think>b");
   EXPECT_EQ(read("abc", {}).tokens, "");

@@ -32,6 +32,8 @@ class OutputParser {
 
   /// Now inside a thinking block; after finish(): the block was never closed.
   bool in_reasoning() const { return options_.split_reasoning && reasoning_.in_reasoning(); }
+  /// The thinking block is over and there is no answer yet.
+  bool after_reasoning() const { return options_.split_reasoning && reasoning_.after_reasoning(); }
 
  private:
   std::vector<OutputEvent> events_of(const ReasoningParser::Delta& delta);

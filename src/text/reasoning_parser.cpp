@@ -1,5 +1,7 @@
 #include "text/reasoning_parser.h"
 
+#include <algorithm>
+
 namespace minimax::text {
 namespace {
 
@@ -52,23 +54,30 @@ void ReasoningParser::take(char c, Delta& delta) {
   }
 }
 
-// held_ is space, then the first matched_ bytes of kOpen.
+// held_ is space, then a beginning of a tag.
 void ReasoningParser::at_start(char c, Delta& delta) {
-  if (c == kOpen[matched_]) {
+  const size_t tag = std::min(held_.find('<'), held_.size());
+  if (tag == held_.size() && is_space(c)) {
     held_ += c;
-    if (++matched_ < kOpen.size()) return;
-    held_.clear();
-    state_ = State::kOpened;
     return;
   }
-  if (matched_ == 0 && is_space(c)) {
+  const std::string begun = held_.substr(tag) + c;
+  if (kOpen.starts_with(begun) || (kClose.starts_with(begun) && !starts_in_reasoning_)) {
     held_ += c;
+    if (begun == kOpen) state_ = State::kOpened;
+    if (begun == kClose) close();
+    if (state_ != State::kStart) held_.clear();
     return;
   }
   const std::string text = std::move(held_) + c;
   held_.clear();
   state_ = starts_in_reasoning_ ? State::kReasoning : State::kContent;
   for (char again : text) take(again, delta);
+}
+
+void ReasoningParser::close() {
+  newlines_to_skip_ = kMaxNewlinesAfterClose;
+  state_ = State::kClosed;
 }
 
 // held_ is at most one newline, then a beginning of kClose.
@@ -78,9 +87,7 @@ void ReasoningParser::in_block(char c, Delta& delta) {
     held_ += c;
     if (held_.size() - newline < kClose.size()) return;
     held_.clear();
-    newlines_to_skip_ = kMaxNewlinesAfterClose;
-    state_ = State::kClosed;
-    return;
+    return close();
   }
   delta.reasoning += held_;
   held_.clear();

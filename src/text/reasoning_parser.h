@@ -9,7 +9,8 @@
 namespace minimax::text {
 
 /// A thinking block is "<think>" at the very start (space may precede it, a newline may follow), ended by "</think>"
-/// with at most one newline before and two after; these tags and newlines belong to neither side. Anything else is
+/// with at most one newline before and two after; these tags and newlines belong to neither side. A "</think>" at the
+/// very start, which small models write, is an empty block. Anything else is
 /// content from the first byte. Text that could still become a tag is held back. Not thread-safe.
 class ReasoningParser {
  public:
@@ -28,6 +29,8 @@ class ReasoningParser {
 
   /// True between the start of a block and its end; after finish() when the block was never closed.
   bool in_reasoning() const { return state_ == State::kOpened || state_ == State::kReasoning; }
+  /// The block is over and there is no content yet.
+  bool after_reasoning() const { return state_ == State::kClosed; }
 
  private:
   enum class State : uint8_t { kStart, kOpened, kReasoning, kClosed, kContent };
@@ -35,10 +38,10 @@ class ReasoningParser {
   void take(char c, Delta& delta);
   void at_start(char c, Delta& delta);
   void in_block(char c, Delta& delta);
+  void close();
 
   bool starts_in_reasoning_;
   State state_ = State::kStart;
-  size_t matched_ = 0;        // bytes of the opening tag
   std::string held_;          // a possible tag, with the space or newline before it
   int newlines_to_skip_ = 0;  // after a closing tag
 };

@@ -62,6 +62,7 @@ AnswerText::Step AnswerText::push(const engine::Sampled& token) {
     const bool between = had_reasoning_ && !has_content_ && !content && bytes.find_first_not_of('\n') == bytes.npos;
     if (!between) pending_.push_back({token.id, token.log_prob, token.top});
   }
+  if (options_.parse && parser_.after_reasoning()) pending_.clear();  // of a tag
   has_content_ = has_content_ || content;
   if (content || !options_.parse) step.tokens = std::exchange(pending_, {});
   return step;

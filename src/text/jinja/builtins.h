@@ -27,6 +27,9 @@ class Budget {
 Value apply_filter(std::string_view name, const Value& value, const Arguments& arguments, Budget& budget);
 /// True for the name of a filter (not for one of its short names).
 bool is_filter(std::string_view name);
+/// True for names that apply_filter and apply_test know, short ones too.
+bool knows_filter(std::string_view name);
+bool knows_test(std::string_view name);
 bool apply_test(std::string_view name, const Value& value, const Arguments& arguments, Budget& budget);
 /// True when Python's type of `self` has such a method (also those that a template may not call).
 bool has_method(const Value& self, std::string_view name);

@@ -5,7 +5,9 @@
 #include <map>
 
 #include "core/error.h"
+#include "io/json.h"
 #include "text/jinja/builtins.h"
+#include "text/jinja/percent_format.h"
 #include "text/jinja/python_text.h"
 
 namespace minimax::text::jinja {
@@ -52,6 +54,7 @@ std::string_view name_argument(const Arguments& arguments, size_t place, std::st
 
 Value map(const Value& value, const Arguments& arguments, Budget& budget) {
   std::vector<Value> out;
+  if (!value.truth()) return generator_of({});  // as Jinja: of nothing comes nothing, also where it is None
   const Given given(arguments);
   const Value* attribute_name = arguments.positional.empty() ? given.at(0, "attribute") : nullptr;
   const Value* fallback = given.at(9, "default");
@@ -68,6 +71,7 @@ Value map(const Value& value, const Arguments& arguments, Budget& budget) {
 
 Value select(const Value& value, const Arguments& arguments, bool by_attribute, bool keep, Budget& budget) {
   std::vector<Value> out;
+  if (!value.truth()) return generator_of({});
   const size_t test = by_attribute ? 1 : 0;
   for (const Value& one : elements(value, budget)) {
     Value subject = one;
@@ -358,6 +362,69 @@ Value first_or_last(const Value& value, bool first, Budget& budget) {
   return first ? all.front() : all.back();
 }
 
+Value centered(const Value& value, const Arguments& arguments, Budget& budget) {
+  Arguments width = arguments;
+  if (width.positional.empty() && width.named.empty()) width.positional.emplace_back(int64_t{80});
+  return call_method(Value(to_text(value)), "center", width, budget);
+}
+
+Value group(const Value& value, const Given& given, Budget& budget) {
+  const Value* name = given.at(0, "attribute");
+  MM_CHECK(name, "groupby without an attribute");
+  const Value* fallback = given.at(1, "default");
+  const bool sensitive = given.truth(2, "case_sensitive", false);
+  std::vector<std::pair<Value, Value>> keyed;
+  for (const Value& one : elements(value, budget)) {
+    Value key = path(one, *name);
+    keyed.emplace_back(key.is_undefined() && fallback ? *fallback : std::move(key), one);
+  }
+  budget.step(static_cast<int64_t>(keyed.size()) * 20);
+  const auto key = [&](const auto& pair) { return sort_key(pair.first, nullptr, sensitive); };
+  std::ranges::stable_sort(keyed, [&](const auto& a, const auto& b) { return compare(key(a), key(b)) < 0; });
+  std::vector<Value> out;
+  for (size_t begin = 0; begin < keyed.size();) {
+    size_t end = begin;
+    std::vector<Value> members;
+    for (; end < keyed.size() && equal(key(keyed[end]), key(keyed[begin])); ++end) members.push_back(keyed[end].second);
+    out.push_back(make_list({keyed[begin].first, list_of(std::move(members))}, List::Kind::kTuple));
+    begin = end;
+  }
+  return list_of(std::move(out));
+}
+
+Value sliced(const Value& value, const Given& given, Budget& budget) {
+  const int64_t count = given.integer(0, "slices", 0);
+  MM_CHECK(count >= 1 && count <= 100'000, "slice into ", count);
+  const Value* fill = given.at(1, "fill_with");
+  const std::vector<Value> items = elements(value, budget);
+  budget.step(count);
+  const int64_t each = static_cast<int64_t>(items.size()) / count, more = static_cast<int64_t>(items.size()) % count;
+  std::vector<Value> out;
+  auto at = items.begin();
+  for (int64_t slice = 0; slice < count; ++slice) {
+    std::vector<Value> part(at, at + each + (slice < more));
+    at += static_cast<std::ptrdiff_t>(part.size());
+    if (fill && !fill->is_none() && slice >= more) part.push_back(*fill);
+    out.push_back(list_of(std::move(part)));
+  }
+  return generator_of(std::move(out));
+}
+
+Value truncated(const TracedString& text, const Given& given) {
+  const int64_t length = given.integer(0, "length", 255), leeway = given.integer(3, "leeway", 5);
+  const bool anywhere = given.truth(1, "killwords", false);
+  const TracedString* given_end = given.string(2, "end");
+  const TracedString end = given_end ? *given_end : TracedString("...", Origin::kTemplate);
+  const auto end_length = static_cast<int64_t>(character_count(end.bytes()));
+  MM_CHECK(length >= end_length && leeway >= 0, "truncate: length ", length, ", expected at least ", end_length);
+  const std::vector<size_t> offsets = character_offsets(text.bytes());
+  if (static_cast<int64_t>(offsets.size()) - 1 <= length + leeway) return Value(text);
+  TracedString out = text.cut(0, offsets[static_cast<size_t>(length - end_length)]);
+  if (!anywhere) out = out.cut(0, std::min(out.bytes().rfind(' '), out.size()));
+  out.append(end);
+  return Value(std::move(out));
+}
+
 using Filter = Value (*)(const Value&, const Arguments&, Budget&);
 
 Value as_string_method(std::string_view method, const Value& value, const Arguments& arguments, Budget& budget) {
@@ -385,6 +452,24 @@ const std::map<std::string_view, Filter>& filters() {
       {"dictsort", [](const Value& v, const Arguments& a, Budget& b) { return sort_dict(v, Given(a), b); }},
       {"escape", [](const Value& v, const Arguments&, Budget& b) { return escaped(to_text(v), b); }},
       {"first", [](const Value& v, const Arguments&, Budget& b) { return first_or_last(v, true, b); }},
+      {"format",
+       [](const Value& v, const Arguments& a, Budget& b) {
+         MM_CHECK(a.positional.empty() || a.named.empty(), "format: values by place or by name, not both");
+         std::vector<std::pair<Value, Value>> items;
+         for (const auto& [name, value] : a.named) items.emplace_back(Value::text(name), value);
+         const Value named = make_dict(std::move(items));
+         return percent_format(to_text(v), a.positional, a.named.empty() ? nullptr : named.dict(), b);
+       }},
+      {"from_json",
+       [](const Value& v, const Arguments&, Budget& b) {
+         const TracedString text = to_text(v);
+         b.bytes(8 * static_cast<int64_t>(text.size()));
+         return from_json(io::parse_json(text.bytes(), "from_json", {.max_bytes = 16 << 20, .max_values = 1 << 20}));
+       }},
+      {"center", [](const Value& v, const Arguments& a, Budget& b) { return centered(v, a, b); }},
+      {"groupby", [](const Value& v, const Arguments& a, Budget& b) { return group(v, Given(a), b); }},
+      {"slice", [](const Value& v, const Arguments& a, Budget& b) { return sliced(v, Given(a), b); }},
+      {"truncate", [](const Value& v, const Arguments& a, Budget&) { return truncated(to_text(v), Given(a)); }},
       {"float", [](const Value& v, const Arguments& a, Budget&) { return to_float(v, Given(a)); }},
       {"indent", indent},
       {"int", [](const Value& v, const Arguments& a, Budget&) { return to_integer(v, Given(a)); }},
@@ -426,10 +511,20 @@ const std::map<std::string_view, Filter>& filters() {
 
 }  // namespace
 
+namespace {
+
+std::string_view long_name(std::string_view name) {
+  return name == "d" ? "default" : name == "count" ? "length" : name == "e" ? "escape" : name;
+}
+
+}  // namespace
+
+bool knows_filter(std::string_view name) {
+  return is_filter(long_name(name));
+}
+
 Value apply_filter(std::string_view name, const Value& value, const Arguments& arguments, Budget& budget) {
-  if (name == "d") name = "default";
-  if (name == "count") name = "length";
-  if (name == "e") name = "escape";
+  name = long_name(name);
   const auto found = filters().find(name);
   MM_CHECK(found != filters().end(), "the filter ", name, " is not known");
   return found->second(value, arguments, budget);

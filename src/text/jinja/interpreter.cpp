@@ -7,6 +7,7 @@
 #include "core/error.h"
 #include "text/jinja/builtins.h"
 #include "text/jinja/lexer.h"
+#include "text/jinja/percent_format.h"
 #include "text/jinja/python_text.h"
 
 namespace minimax::text::jinja {
@@ -529,7 +530,11 @@ class Interpreter {
     }
     if (e.name == "*" && (a.integer() || b.integer()))
       return repeated(a.integer() ? b : a, a.integer() ? *a.integer() : *b.integer());
-    if (e.name == "%" && a.string()) fail("formatting with % is not supported");
+    if (e.name == "%" && a.string()) {
+      if (const List* tuple = b.list(); tuple && tuple->kind == List::Kind::kTuple)
+        return percent_format(*a.string(), tuple->items, nullptr, budget_);
+      return percent_format(*a.string(), {&b, 1}, b.dict(), budget_);
+    }
     fail(cat("a ", a.type_name(), " ", e.name, " a ", b.type_name()));
   }
 

@@ -22,13 +22,16 @@ using Variables = std::vector<std::pair<std::string, Value>>;
 class Template {
  public:
   /// Throws kInvalidArgument that names the line.
-  explicit Template(std::string_view source) : statements_(parse_template(source)) {}
+  explicit Template(std::string_view source) : statements_(parse_template(source, doubts_)) {}
+  /// What may fail when a conversation gets there: "line 5: the filter x is not known".
+  const std::vector<std::string>& doubts() const { return doubts_; }
 
   /// `now`: seconds since 1970, for strftime_now; local time. Throws kInvalidArgument that names the line, or gives the
   /// message of raise_exception, or says which limit was reached.
   TracedString render(const Variables& variables, int64_t now, const RenderLimits& limits = {}) const;
 
  private:
+  std::vector<std::string> doubts_;
   std::vector<Statement> statements_;
 };
 

@@ -13,6 +13,7 @@
 #include "io/file.h"
 #include "io/json.h"
 #include "text/chat_json.h"
+#include "text/jinja/builtins.h"
 #include "text/jinja/interpreter.h"
 #include "text/jinja/prompt_template.h"
 #include "text/tokenizer.h"
@@ -88,6 +89,18 @@ TEST(Jinja, ErrorsNameTheLine) {
   EXPECT_EQ(error_of([] { rendered("{{ 'abc }}"); }), "chat template, line 1: a string without an end");
   EXPECT_EQ(error_of([] { rendered("{{ [1,2].append(3) }}"); }),
             "chat template, line 1: a template may not call append of a list");
+}
+
+TEST(Jinja, UnknownNamesAreToldWhenTheTemplateIsRead) {
+  EXPECT_EQ(error_of([] { Template("a\n{{ b | nosuch }}"); }), "chat template, line 2: the filter nosuch is not known");
+  EXPECT_EQ(error_of([] { Template("{% macro f() %}{{ b is odd_one }}{% endmacro %}"); }),
+            "chat template, line 1: the test odd_one is not known");
+  const Template doubtful("{% if b %}\n{{ b | nosuch }}{% endif %}{{ 1 if c is d else 2 }}");
+  EXPECT_THAT(doubtful.doubts(),
+              ::testing::ElementsAre("line 2: the filter nosuch is not known", "line 2: the test d is not known"));
+  EXPECT_EQ(rendered("{{ ('{\"a\": [1, \"x\"]}' | from_json).a[1] }}"), "x");  // not Jinja's, but used
+  EXPECT_EQ(error_of([] { rendered("{{ '{' | from_json }}"); }).substr(0, 21), "chat template, line 1");
+  for (const char* name : {"d", "count", "e", "tojson", "format"}) EXPECT_TRUE(jinja::knows_filter(name)) << name;
 }
 
 TEST(Jinja, Limits) {

@@ -323,6 +323,13 @@ PromptTemplate PromptTemplate::load(const std::filesystem::path& folder, const T
   return given && !given->is_null() ? from_json(config, tokenizer, what) : PromptTemplate();
 }
 
+std::vector<std::string> PromptTemplate::doubts() const {
+  std::vector<std::string> all;
+  for (const auto& part : {normal_, with_tools_})
+    if (part) all.insert(all.end(), part->code.doubts().begin(), part->code.doubts().end());
+  return all;
+}
+
 ChatPrompt PromptTemplate::render(std::span<const Message> messages, std::span<const ToolDefinition> tools,
                                   const Options& options) const {
   if (native()) {

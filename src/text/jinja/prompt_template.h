@@ -60,6 +60,8 @@ class PromptTemplate {
 
   /// True when one of MiniMax-M1's is rendered natively.
   bool native() const { return !normal_; }
+  /// For people: parts of the template that are not known here, and fail the conversations that reach them.
+  std::vector<std::string> doubts() const;
   /// For people: "MiniMax-M1 (native)", "chat_template.jinja (interpreted)".
   const std::string& description() const { return description_; }
 

@@ -7,6 +7,7 @@
 #include <initializer_list>
 
 #include "core/error.h"
+#include "text/jinja/builtins.h"
 #include "text/jinja/lexer.h"
 
 namespace minimax::text::jinja {
@@ -25,8 +26,12 @@ class Parser {
     tokens_ = tokenize(source);
   }
 
-  std::vector<Statement> parse() {
+  std::vector<Statement> parse(std::vector<std::string>& doubts) {
     std::vector<Statement> out = statements({});
+    for (const Unknown& unknown : unknown_) {
+      if (!unknown.conditional) fail_at(unknown.line, cat(unknown.what, " is not known"));
+      doubts.push_back(cat("line ", unknown.line, ": ", unknown.what, " is not known"));
+    }
     return out;
   }
 
@@ -217,6 +222,7 @@ class Parser {
 
   void condition(Statement& out) {
     const Deeper deeper(nesting_, out.line);  // elif is an if inside else
+    const Deeper conditional(conditions_, out.line);
     out.kind = Statement::Kind::kIf;
     out.expression = tuple(true);
     end_tag();
@@ -316,12 +322,14 @@ class Parser {
 
   ExpressionPtr expression() {
     const Deeper deeper(nesting_, now().line);
+    const size_t known = unknown_.size();
     ExpressionPtr out = disjunction();
     while (is_name("if")) {
       const int32_t line = now().line;
       ++at_;
       ExpressionPtr test = disjunction(), otherwise;
       if (take_name("else")) otherwise = expression();
+      for (size_t i = known; i < unknown_.size(); ++i) unknown_[i].conditional = true;
       out = make(Kind::kIf, line, std::move(out), std::move(test), std::move(otherwise));
     }
     return out;
@@ -533,6 +541,7 @@ class Parser {
       const int32_t line = now().line;
       if (begin || take("|")) {
         auto filter = named(Kind::kFilter, line, dotted_name(), std::move(out));
+        if (!knows_filter(filter->name)) unknown_.push_back({line, cat("the filter ", filter->name), conditions_ > 0});
         if (is("(")) arguments(*filter);
         out = std::move(filter);
       } else if (out && take_name("is")) {
@@ -554,6 +563,7 @@ class Parser {
   ExpressionPtr test(ExpressionPtr of, int32_t line) {
     const bool negated = take_name("not");
     auto out = named(Kind::kTest, line, dotted_name(), std::move(of));
+    if (!knows_test(out->name)) unknown_.push_back({line, cat("the test ", out->name), conditions_ > 0});
     const bool value = now().kind == Tokens::kName || now().kind == Tokens::kString || now().kind == Tokens::kInteger ||
                        now().kind == Tokens::kFloat || is("[") || is("{");
     if (is("("))
@@ -567,13 +577,20 @@ class Parser {
   std::vector<Token> tokens_;
   size_t at_ = 0;
   int32_t nesting_ = 0;
+  int32_t conditions_ = 0;
+  struct Unknown {
+    int32_t line;
+    std::string what;
+    bool conditional;
+  };
+  std::vector<Unknown> unknown_;
   int32_t loops_ = 0;
 };
 
 }  // namespace
 
-std::vector<Statement> parse_template(std::string_view source) {
-  return Parser(source).parse();
+std::vector<Statement> parse_template(std::string_view source, std::vector<std::string>& doubts) {
+  return Parser(source).parse(doubts);
 }
 
 }  // namespace minimax::text::jinja

@@ -71,7 +71,9 @@ struct Statement {
   std::vector<Statement> otherwise = {};
 };
 
-/// Throws kInvalidArgument that names the line, for tags that chat templates do not use (include, extends, ...) too.
-std::vector<Statement> parse_template(std::string_view source);
+/// Throws kInvalidArgument that names the line, for tags that chat templates do not use (include, extends, ...) too,
+/// and for filters and tests that are not known. Under a condition these are left alone, as Jinja does, since it may
+/// never hold; `doubts` gets a sentence for each.
+std::vector<Statement> parse_template(std::string_view source, std::vector<std::string>& doubts);
 
 }  // namespace minimax::text::jinja

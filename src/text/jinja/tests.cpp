@@ -1,8 +1,19 @@
 // Jinja's tests: what may stand after "is".
+#include <algorithm>
+
 #include "core/error.h"
 #include "text/jinja/builtins.h"
 
 namespace minimax::text::jinja {
+
+bool knows_test(std::string_view name) {
+  constexpr std::string_view kTests[] = {
+      "defined",  "undefined", "none",        "string",   "number",  "integer",     "float", "boolean", "true", "false",
+      "mapping",  "iterable",  "sequence",    "callable", "equalto", "eq",          "==",    "ne",      "!=",   "lt",
+      "lessthan", "<",         "le",          "<=",       "gt",      "greaterthan", ">",     "ge",      ">=",   "in",
+      "odd",      "even",      "divisibleby", "upper",    "lower",   "sameas",      "filter"};
+  return std::ranges::find(kTests, name) != std::ranges::end(kTests);
+}
 
 bool apply_test(std::string_view name, const Value& value, const Arguments& arguments, Budget& budget) {
   const auto argument = [&]() -> const Value& {
