@@ -1,7 +1,5 @@
 #include "text/reasoning_parser.h"
 
-#include <algorithm>
-
 namespace minimax::text {
 namespace {
 
@@ -54,16 +52,16 @@ void ReasoningParser::take(char c, Delta& delta) {
   }
 }
 
-// held_ is space, then a beginning of a tag.
+// held_ is space, then the first matched_ bytes of a tag.
 void ReasoningParser::at_start(char c, Delta& delta) {
-  const size_t tag = std::min(held_.find('<'), held_.size());
-  if (tag == held_.size() && is_space(c)) {
+  if (matched_ == 0 && is_space(c)) {
     held_ += c;
     return;
   }
-  const std::string begun = held_.substr(tag) + c;
+  const std::string begun = held_.substr(held_.size() - matched_) + c;
   if (kOpen.starts_with(begun) || (kClose.starts_with(begun) && !starts_in_reasoning_)) {
     held_ += c;
+    ++matched_;
     if (begun == kOpen) state_ = State::kOpened;
     if (begun == kClose) close();
     if (state_ != State::kStart) held_.clear();

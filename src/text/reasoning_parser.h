@@ -42,6 +42,7 @@ class ReasoningParser {
 
   bool starts_in_reasoning_;
   State state_ = State::kStart;
+  size_t matched_ = 0;        // bytes of the tag that may begin the text
   std::string held_;          // a possible tag, with the space or newline before it
   int newlines_to_skip_ = 0;  // after a closing tag
 };
