@@ -7,6 +7,7 @@
 
 #include "cli/common_flags.h"
 #include "cli/device.h"
+#include "cli/host_model.h"
 #include "cli/input.h"
 #include "cli/interrupt.h"
 #include "cli/usage_error.h"
@@ -14,7 +15,6 @@
 #include "engine/engine.h"
 #include "engine/state/state_cache.h"
 #include "io/json.h"
-#include "model/load.h"
 #include "model/placement.h"
 #include "rl/generate.h"
 #include "rl/rollout.h"
@@ -89,7 +89,7 @@ int run_score(const TrainScoreOptions& options, Session& session) {
   const Context placing{.device = gpu ? Device::kCuda : Device::kCpu,
                         .gpu = gpu.get(),
                         .matmul_precision = precision_of(options.model, gpu.get())};
-  const MiniMaxM1 model = place_model(placing, load_model(options.model.model));
+  const MiniMaxM1 model = place_model(placing, load_host_model(options.model, options.model.model, threads));
   const text::Tokenizer tokenizer = text::Tokenizer::load(options.model.model);
   const int64_t context = std::min(model.config.max_positions, kPromptRoom + options.max_tokens);
   std::shared_ptr<engine::ThinkingFormat> thinking;
@@ -177,9 +177,8 @@ Command define_train_score() {
       .usage = "MODEL [--task NAME]... [flags]",
       .description =
           "Asks problems that `train data` gives to no training, greedily or --samples times at temperature 1, and "
-          "checks the answers by the tasks' rules. An answer that is right but not in form (one thinking block, "
-          "closed, "
-          "then one answer) is not right. Intervals are Wilson's; the samples of one problem are not independent, so "
+          "checks the answers by the tasks' rules. Form (one thinking block, closed, then one answer) is counted by "
+          "itself. Intervals are Wilson's; the samples of one problem are not independent, so "
           "with --samples they are too narrow. Ctrl-C ends after the task and level that it is at, and shows what "
           "there is.",
       .arguments = {{"MODEL", "folder with config.json, *.safetensors and tokenizer files; or nano",

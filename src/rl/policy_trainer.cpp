@@ -35,6 +35,14 @@ train::TrainSequence sequence_of(const Sample& sample, double advantage) {
   return sequence;
 }
 
+/// What was said of the first attempt that nobody could score.
+std::string reason_without_score(std::span<const Group> groups) {
+  for (const Group& group : groups)
+    for (const Sample& sample : group.samples)
+      if (!sample.score.score) return cat(group.problem.id, ": ", sample.score.why);
+  return "";
+}
+
 Tensor copy_of(const Tensor& x) {
   const Tensor out = Tensor::empty(x.shape(), x.dtype(), x.memory());
   copy_bytes(x, out);
@@ -260,6 +268,9 @@ BatchReport PolicyTrainer::step() {
   report.metrics["mem/peak"] = static_cast<double>(usage.ru_maxrss) * 1024;
   for (std::string& alarm : find_alarms(report.metrics, static_cast<double>(window()), alarms_))
     report.alarms.push_back(std::move(alarm));
+  if (report.metrics["verifier/none_rate"] > 0)
+    for (std::string& alarm : report.alarms)
+      if (alarm.starts_with("verifiers failed")) alarm += cat(", as: ", reason_without_score(report.groups));
   report.rolled_back = roll_back_if_lost(reward);
   if (report.rolled_back)
     report.alarms.push_back(cat("reward ", reward, " stayed below ", options_.rollback_share, " of its best, ",

@@ -10,6 +10,7 @@
 #include "model/load.h"
 #include "rl/generate.h"
 #include "rl/shared_rollout.h"
+#include "rl/verifier.h"
 
 namespace minimax::rl {
 namespace {
@@ -94,12 +95,13 @@ ReinforcementRun::ReinforcementRun(Recipe recipe, const Context& ctx, bool resum
       if (verifier->name() == problem.verifier.name) return verifier->score(problem, attempt);
     return std::nullopt;
   };
+  check_verifiers();
   curriculum_ = std::make_unique<Curriculum>(recipe_.problems);
   policy_ =
       std::make_unique<PolicyTrainer>(*engine_, *trainer_, *tokenizer_, *curriculum_, recipe_.rollout, recipe_.policy);
   if (goes_on) this->resume();
   if (!writes()) return;
-  if (!goes_on) folder_.forget_after(0);
+  if (!goes_on) forget_after(-1);  // step 0 is the evaluation before training
   io::write_file(folder_.path() / "recipe.toml", recipe_.source);
   io::write_file(folder_.path() / "run.json",
                  io::write_json(io::json::object{{"kind", "rl"},
@@ -114,6 +116,22 @@ ReinforcementRun::ReinforcementRun(Recipe recipe, const Context& ctx, bool resum
                      "\n");
   if (recipe_.tensorboard)
     board_ = std::make_unique<train::TensorBoard>(folder_.path() / "tensorboard", seconds_since_1970());
+}
+
+void ReinforcementRun::check_verifiers() const {
+  std::vector<fs::path> files;
+  for (const FileSource& source : recipe_.problems.files) files.push_back(source.path);
+  for (const EvaluationRecipe& evaluation : recipe_.evaluations)
+    if (evaluation.task.task.empty()) files.push_back(evaluation.file);
+  for (const fs::path& file : files)
+    for (const Problem& problem : read_problems(file)) {
+      const std::string& name = problem.verifier.name;
+      const bool known =
+          is_built_in_verifier(name) || std::any_of(verifiers_.begin(), verifiers_.end(),
+                                                    [&](const auto& verifier) { return verifier->name() == name; });
+      MM_CHECK(known, file.string(), ": problem ", problem.id, " asks for verifier \"", name,
+               "\", which is neither built in nor a [[verifier]] of the recipe");
+    }
 }
 
 void ReinforcementRun::note(const std::string& text) const {
@@ -136,13 +154,18 @@ void ReinforcementRun::resume() {
     best_score_ = root["best_score"].number();
   }
   note(cat("going on after batch ", policy_->batches()));
-  if (!writes()) return;
-  folder_.forget_after(policy_->batches());
+  if (writes()) forget_after(policy_->batches());
+}
+
+void ReinforcementRun::forget_after(int64_t batch) {
+  folder_.forget_after(batch);
   for (const char* name : {"updates.jsonl", "attempts.jsonl"}) {
+    const fs::path file = folder_.path() / name;
+    if (!fs::exists(file)) continue;
     std::string kept;
-    for (const io::json::value& line : train::read_jsonl(folder_.path() / name))
-      if (line.at("step").to_number<int64_t>() <= policy_->batches()) kept += io::write_json(line) + "\n";
-    io::write_file(folder_.path() / name, kept);
+    for (const io::json::value& line : train::read_jsonl(file))
+      if (line.at("step").to_number<int64_t>() <= batch) kept += io::write_json(line) + "\n";
+    io::write_file(file, kept);
   }
 }
 

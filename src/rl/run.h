@@ -49,7 +49,11 @@ class ReinforcementRun {
   Metrics evaluate();
 
  private:
+  /// Throws kInvalidArgument for a problem of a file whose verifier nobody has.
+  void check_verifiers() const;
   void resume();
+  /// Takes lines of batches past this one away: they are done again.
+  void forget_after(int64_t batch);
   void save();
   void log(const BatchReport& report);
   void note(const std::string& text) const;

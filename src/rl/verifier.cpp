@@ -40,6 +40,10 @@ Verdict check(const Problem& problem, std::string_view answer) {
 
 }  // namespace
 
+bool is_built_in_verifier(std::string_view name) {
+  return find_task(name) || name == "math" || name == "code" || name == "tool_dialogue";
+}
+
 Score verify(const Problem& problem, const Attempt& attempt) {
   const auto begin = std::chrono::steady_clock::now();
   Score score;

@@ -126,6 +126,20 @@ class TrainRl(unittest.TestCase):
         self.assertEqual(again.returncode, 1)
         self.assertIn(b"a run has been here already", again.stderr)
 
+    def test_killed_and_resumed(self):
+        os.chdir(self.folder.name)
+        self.check(run("train", "rl", "rl.toml", "--out", "unhurt"))
+        process = subprocess.Popen([PROGRAM, "train", "rl", "rl.toml", "--out", "killed"], env=environment(),
+                                   stderr=subprocess.DEVNULL)
+        while not os.path.exists("killed/metrics.jsonl") and process.poll() is None:
+            time.sleep(0.01)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        self.check(run("train", "rl", "rl.toml", "--out", "killed", "--resume"))
+        self.assertEqual(self.weights("killed", 3), self.weights("unhurt", 3))
+        self.assertEqual([line["step"] for line in self.lines("killed", "metrics.jsonl")],
+                         [line["step"] for line in self.lines("unhurt", "metrics.jsonl")])
+
     def test_live_page_and_interrupt(self):
         os.chdir(self.folder.name)
         process = subprocess.Popen([PROGRAM, "train", "rl", "rl.toml", "--batches", "1000000", "--out", "live", "--ui", "0"],
@@ -138,7 +152,13 @@ class TrainRl(unittest.TestCase):
             # Somebody must read what is said, or the pipe fills.
             reader = threading.Thread(target=process.stderr.read)
             reader.start()
-            while not (os.path.exists("live/metrics.jsonl") and b"reward/mean" in open("live/metrics.jsonl", "rb").read()):
+
+            def has_a_batch():
+                if not os.path.exists("live/metrics.jsonl"):
+                    return False
+                with open("live/metrics.jsonl", "rb") as file:
+                    return b"reward/mean" in file.read()
+            while not has_a_batch():
                 self.assertIsNone(process.poll())
                 time.sleep(0.01)
             with urllib.request.urlopen(url, timeout=60) as answer:
@@ -153,6 +173,25 @@ class TrainRl(unittest.TestCase):
         self.assertEqual(process.returncode, 0)
         self.assertTrue(os.listdir("live/checkpoints"))
         self.assertTrue(os.path.exists("live/report.html"))
+
+    def test_names_a_verifier_that_nobody_has(self):
+        os.chdir(self.folder.name)
+        with open("typo.jsonl", "w", encoding="utf-8") as file:
+            file.write(json.dumps({"id": "q1", "messages": [{"role": "user", "content": "?"}],
+                                   "verifier": {"name": "evn"}}) + "\n")
+        with open("typo.toml", "w", encoding="utf-8") as file:
+            file.write(RL.format(python=sys.executable).replace("problems.jsonl", "typo.jsonl"))
+        done = run("train", "rl", "typo.toml")
+        self.assertEqual(done.returncode, 1)
+        self.assertIn(b'typo.jsonl: problem q1 asks for verifier "evn"', done.stderr)
+
+    def test_says_why_a_verifier_gives_no_scores(self):
+        os.chdir(self.folder.name)
+        with open("dead.toml", "w", encoding="utf-8") as file:
+            file.write(RL.format(python=sys.executable).replace("even.py", "missing.py"))
+        done = run("train", "rl", "dead.toml", "--batches", "1")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertRegex(done.stderr, rb"verifiers failed on 1 of the attempts, as: .*problems\.jsonl:\d+: .+")
 
     def test_names_what_is_wrong_in_a_recipe(self):
         for line, says in (("batchs = 3", b"batchs"), ("batches = 0", b"batches"),

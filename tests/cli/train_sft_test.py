@@ -2,6 +2,7 @@
 import json
 import os
 import re
+import resource
 import signal
 import subprocess
 import tempfile
@@ -117,6 +118,12 @@ class Sft(unittest.TestCase):
         self.assertEqual(results[0], results[1])  # to the bit, merged or while loading
         self.assertEqual(results[0], results[2])
         self.assertNotEqual(results[0], results[3])
+        scores = [run("train", "score", *words, "--task", "chain_sum", "--level", "1", "-n", "20", "--max-tokens", "40",
+                      "--samples", "1", "--json") for words in ([trained], [model, "--adapter", trained], [model])]
+        for score in scores:
+            self.assertEqual(score.returncode, 0, score.stderr)
+        self.assertEqual(scores[0].stdout, scores[1].stdout)
+        self.assertNotEqual(scores[0].stdout, scores[2].stdout)
 
     def test_killed_and_resumed(self):
         recipe = self.recipe(16)
@@ -142,6 +149,67 @@ class Sft(unittest.TestCase):
                 expected = file.read()
             with open(os.path.join(parts, "checkpoints", "step-000016", name), "rb") as file:
                 self.assertEqual(file.read(), expected, name)
+
+    def test_killed_in_the_middle_of_a_checkpoint(self):
+        def recipe(name, steps):
+            text = RECIPE.format(steps=steps).replace("warmup = 5", 'warmup = 0\ndecay = "constant"')
+            text = text.replace("every = 5", "every = 1\nkeep_last = 1000000").split("[[sample]]")[0]
+            with open(self.path(name), "w", encoding="utf-8") as file:
+                file.write(text)
+            return self.path(name)
+
+        out, whole = self.path("half"), self.path("half-whole")
+        checkpoints = os.path.join(out, "checkpoints")
+        process = subprocess.Popen([PROGRAM, "train", "sft", recipe("half.toml", 1000000), "--out", out],
+                                   env=environment(), stderr=subprocess.DEVNULL)
+        give_up = time.monotonic() + PATIENCE
+
+        def half_written():
+            try:
+                return [name for name in os.listdir(checkpoints) if name.startswith(".step-")]
+            except FileNotFoundError:
+                return []
+        while True:  # stopped while one is being written, and not the first
+            self.assertIsNone(process.poll())
+            self.assertLess(time.monotonic(), give_up)
+            if half_written() and len(os.listdir(checkpoints)) > 3:
+                process.send_signal(signal.SIGSTOP)
+                os.waitpid(process.pid, os.WUNTRACED)
+                if half_written():
+                    break
+                process.send_signal(signal.SIGCONT)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        last = max(int(name[5:]) for name in os.listdir(checkpoints) if not name.startswith("."))
+        self.assertIn(f".step-{last + 1:06}", os.listdir(checkpoints))
+        done = run("train", "sft", recipe("half.toml", last + 3), "--out", out, "--resume")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertIn(f"going on after step {last}".encode(), done.stderr)
+        self.assertEqual(half_written(), [])
+        self.assertEqual(run("train", "sft", recipe("half.toml", last + 3), "--out", whole).returncode, 0)
+        for name in ("model.safetensors", "optimizer.safetensors"):
+            files = [open(os.path.join(folder, "checkpoints", f"step-{last + 3:06}", name), "rb") for folder in (out, whole)]
+            self.assertEqual(files[0].read(), files[1].read(), name)
+            for file in files:
+                file.close()
+        with open(os.path.join(out, "metrics.jsonl"), encoding="utf-8") as file:
+            self.assertEqual([json.loads(line)["step"] for line in file], list(range(1, last + 4)))
+
+    def test_disk_full(self):
+        """A file that may not grow plays a disk that is full: an error that names it, and a run that can go on."""
+        def no_room():
+            signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+            resource.setrlimit(resource.RLIMIT_FSIZE, (20000, 20000))
+
+        out = self.path("full")
+        done = subprocess.run([PROGRAM, "train", "sft", self.recipe(10), "--out", out], env=environment(),
+                              capture_output=True, timeout=PATIENCE, check=False, preexec_fn=no_room)
+        self.assertEqual(done.returncode, 1)
+        self.assertRegex(done.stderr, rb"model\.safetensors.*: .*(File too large|cannot)")
+        self.assertEqual([name for name in os.listdir(os.path.join(out, "checkpoints")) if not name.startswith(".")], [])
+        done = run("train", "sft", self.recipe(10), "--out", out, "--resume")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertEqual(sorted(os.listdir(os.path.join(out, "checkpoints"))), ["step-000005", "step-000010"])
 
     def test_interrupt_saves(self):
         out = self.path("interrupted")
