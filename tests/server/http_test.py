@@ -334,15 +334,30 @@ class Unit(unittest.TestCase):
         with open(source, encoding="utf-8") as file:
             # Neither the program nor its man page is installed here.
             text = file.read().replace("/usr/bin/minimax", "/bin/true").replace("man:minimax(1)", "https://example.com")
+        # What its comments say to add for files that only root may read.
+        drop_in = "".join(line[4:] for line in text.splitlines(keepends=True)
+                          if line.startswith(("#   LoadCredential=", "#   Environment=")))
+        self.assertEqual(drop_in.count("\n"), 2)
         with tempfile.TemporaryDirectory() as folder:
             path = os.path.join(folder, "minimax.service")
+            for unit in (text, text + "\n[Service]\n" + drop_in):
+                with open(path, "w", encoding="utf-8") as file:
+                    file.write(unit)
+                try:
+                    done = subprocess.run(["systemd-analyze", "verify", path], capture_output=True, text=True, check=False)
+                except FileNotFoundError:
+                    self.skipTest("no systemd here")
+                self.assertEqual((done.returncode, done.stderr), (0, ""))
+
+    def test_a_key_file_by_the_environment(self):
+        with tempfile.TemporaryDirectory() as folder, model(HELLO) as weights:
+            path = os.path.join(folder, "keys")
             with open(path, "w", encoding="utf-8") as file:
-                file.write(text)
-            try:
-                done = subprocess.run(["systemd-analyze", "verify", path], capture_output=True, text=True, check=False)
-            except FileNotFoundError:
-                self.skipTest("no systemd here")
-            self.assertEqual((done.returncode, done.stderr), (0, ""))
+                file.write("secret\n")
+            server = Server(weights, env={"MINIMAX_API_KEY_FILE": path})
+            self.assertEqual(server.ask("GET", "/v1/models")[0], 401)
+            self.assertEqual(server.ask("GET", "/v1/models", headers={"authorization": "Bearer secret"})[0], 200)
+            self.assertEqual(server.end(), 0)
 
 
     def test_it_tells_the_manager(self):
