@@ -263,5 +263,49 @@ TEST(RolloutGpu, EngineAndTrainerAgreeBatchAfterBatch) {
   }
 }
 
+// The same batch on both devices: the same attempts, and update by update the same losses and gradients, of which the
+// second has experts kept from before the first.
+TEST(RolloutGpu, PolicyUpdatesFollowTheCpu) {
+  GpuPolicy there(DType::kFloat32);
+  Arena arena;
+  ThreadPool threads(1);
+  const Context ctx{.arena = &arena, .threads = &threads};
+  const train::TrainableModel trainable =
+      train::make_trainable(ctx, random_model(small_config(), DType::kFloat32, 3, threads), DType::kFloat32);
+  engine::Engine engine(trainable.model, threads, {.context = 256, .max_running = 64, .max_waiting = 4096});
+  train::Trainer host(ctx, trainable, GpuPolicy::options());
+  const auto step = [](engine::Engine& sampler, train::Trainer& learner) {
+    rl::Curriculum curriculum(rl::test::additions());
+    rl::RolloutOptions rollout;
+    rollout.group_size = 6;
+    rollout.scorer = rl::test::score_by_bytes;
+    rl::PolicyOptions options;
+    options.prompts_per_batch = 4;
+    options.minibatches = 3;
+    options.schedule = {.peak = 3e-3};
+    options.windows = {12};
+    options.pass_tokens = 512;
+    const text::Tokenizer tokenizer = byte_tokenizer();
+    rl::PolicyTrainer trainer(sampler, learner, tokenizer, curriculum, rollout, options);
+    return trainer.step();
+  };
+  const rl::BatchReport want = step(engine, host), got = step(there.engine, there.trainer);
+  ASSERT_TRUE(want.trained && got.trained);
+  ASSERT_EQ(got.groups.size(), want.groups.size());
+  for (size_t group = 0; group < want.groups.size(); ++group)
+    for (size_t i = 0; i < want.groups[group].samples.size(); ++i)
+      EXPECT_EQ(got.groups[group].samples[i].tokens, want.groups[group].samples[i].tokens) << group << " " << i;
+  ASSERT_EQ(got.updates.size(), want.updates.size());
+  ASSERT_EQ(want.updates.size(), 3u);
+  for (size_t update = 0; update < want.updates.size(); ++update)
+    for (const char* name : {"loss/policy", "loss/aux", "grad/norm", "ratio/mean", "ratio/max", "kl/k3"}) {
+      const double expected = want.updates[update].at(name);
+      EXPECT_NEAR(got.updates[update].at(name), expected, 1e-4 + 5e-3 * std::abs(expected)) << name << " " << update;
+    }
+  EXPECT_GT(want.updates.back().at("kl/k3"), 1e-4) << "the updates before it moved nothing";
+  EXPECT_NEAR(got.metrics.at("moe/flip_rate"), want.metrics.at("moe/flip_rate"), 0.01);
+  EXPECT_NEAR(got.metrics.at("moe/router_entropy"), want.metrics.at("moe/router_entropy"), 1e-4);
+}
+
 }  // namespace
 }  // namespace minimax
