@@ -7,13 +7,13 @@ find_package(OpenSSL 3.0 REQUIRED)  # TLS of the server
 find_package(ZLIB REQUIRED)  # tokenizer files may be gzipped
 find_package(PkgConfig REQUIRED)
 pkg_check_modules(edit REQUIRED IMPORTED_TARGET libedit)
+pkg_check_modules(pcre2 REQUIRED IMPORTED_TARGET libpcre2-8)  # patterns of a tokenizer.json that are its own
 pkg_check_modules(toml REQUIRED IMPORTED_TARGET tomlplusplus>=3.3)  # by pkg-config: its flags say "shared library"
 
 if(MINIMAX_TESTS)
   find_package(GTest 1.12 REQUIRED)
   find_package(rapidcheck REQUIRED)
   find_package(ZLIB REQUIRED)  # testdata holds the published index compressed
-  pkg_check_modules(pcre2 REQUIRED IMPORTED_TARGET libpcre2-8)  # the pre-tokenizer's oracle
   enable_testing()
   include(GoogleTest)
 endif()

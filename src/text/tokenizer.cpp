@@ -74,14 +74,18 @@ std::string_view Tokenizer::Tables::bytes(int32_t id) const {
 }
 
 void Tokenizer::Tables::encode_pieces(std::string_view text, Bpe::Scratch& scratch, std::vector<int32_t>& out) const {
-  const char* const end = text.data() + text.size();
-  for (const char* p = text.data(); p < end;) {
-    const char* const next = piece_end(parts.pattern, p, end);
-    const std::string_view piece(p, static_cast<size_t>(next - p));
+  const auto add = [&](std::string_view piece) {
     if (const auto id = parts.vocabulary.find(piece))
       out.push_back(*id);
     else
       bpe.encode(piece, scratch, out);
+  };
+  const auto published = parts.split.published();
+  if (!published) return parts.split.for_each_piece(text, add);
+  const char* const end = text.data() + text.size();
+  for (const char* p = text.data(); p < end;) {
+    const char* const next = piece_end(*published, p, end);
+    add({p, static_cast<size_t>(next - p)});
     p = next;
   }
 }

@@ -22,9 +22,9 @@ enum class SpecialTokens : uint8_t {
 
 /// Immutable after load; every const method may be called from many threads at once. Copies share their tables.
 ///
-/// Bytes always round-trip: decode_bytes(encode(text)) == text for any bytes, valid UTF-8 or not. A byte that is no
-/// part of valid UTF-8 counts as one symbol character when the text is cut into pieces, so ids of valid text beside it
-/// are what they would be beside any symbol.
+/// Bytes always round-trip: decode_bytes(encode(text)) == text for any bytes, valid UTF-8 or not; unless a
+/// tokenizer.json says that what a pattern finds is removed. A byte that is no part of valid UTF-8 counts as one symbol
+/// character when the text is cut into pieces, so ids of valid text beside it are what they would be beside any symbol.
 class Tokenizer {
  public:
   /// Reads `dir`/tokenizer.json (obeying its pattern); without it vocab.json + merges.txt; without these merges.txt
@@ -32,13 +32,15 @@ class Tokenizer {
   /// o200k pattern. tokenizer_config.json names bos, eos and unk. Every file may also be there as NAME.gz.
   /// Special tokens come from these files; a vocabulary of MiniMax-M1's 200,000 ordinary tokens whose files name none
   /// gets the published table. Throws kNotFound when `dir` holds no tokenizer, kInvalidArgument naming the file and the
-  /// place for one that is malformed, or that asks for something this tokenizer does not do (a normalizer, an unknown
-  /// pattern), kIo when a file cannot be read.
+  /// place for one that is malformed, or that asks for something this tokenizer does not do (a normalizer, a
+  /// pre-tokenizer other than Split, Digits and ByteLevel), kIo when a file cannot be read.
   static Tokenizer load(const std::filesystem::path& dir);
   /// From parsed files; complete_special_tokens must have seen them.
   static Tokenizer from_parts(TokenizerParts parts);
 
   /// Ids of user text: whatever it contains, no special id comes out. Linear time in practice; at worst O(n log n).
+  /// With a pattern of the file's own, throws kInvalidArgument naming it when it takes too long for this text
+  /// (split/regex.h).
   std::vector<int32_t> encode(std::string_view text) const;
   /// Ids of text in which special tokens count: they are matched first, leftmost and longest, on the raw bytes. For
   /// rendered chat templates with trusted contents only.

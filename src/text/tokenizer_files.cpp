@@ -143,41 +143,6 @@ AddedToken read_added_token(const io::JsonField& field, int64_t id) {
   return token;
 }
 
-SplitPattern read_byte_level(const io::JsonField& field, bool regex) {
-  if (field["add_prefix_space"].boolean_or(true)) field["add_prefix_space"].fail("false");
-  if (field["use_regex"].boolean_or(true) != regex) field["use_regex"].fail(regex ? "true" : "false");
-  return SplitPattern::kGpt2;
-}
-
-SplitPattern read_split(const io::JsonField& field) {
-  // Every pattern we know matches all of a text, so "remove what does not match" and "isolate what matches" are one.
-  const std::string_view behavior = field["behavior"].string();
-  const bool invert = field["invert"].boolean_or(false);
-  if (!(behavior == "Isolated" && !invert) && !(behavior == "Removed" && invert))
-    field["behavior"].fail(invert ? "Removed, since \"invert\" is true" : "Isolated");
-  const io::JsonField regex = field["pattern"]["Regex"];
-  if (!regex.present()) field["pattern"].fail("an object with \"Regex\"");
-  const auto pattern = recognise_pattern(regex.string());
-  if (!pattern)
-    regex.fail(
-        "one of the patterns that are known here: o200k (with or without / in its fourth alternative), cl100k, "
-        "Qwen2, GPT-2");
-  return *pattern;
-}
-
-SplitPattern read_pre_tokenizer(const io::JsonField& field) {
-  if (!field.has_value()) field.fail("a ByteLevel pre-tokenizer");
-  const std::string_view type = field["type"].string();
-  if (type == "ByteLevel") return read_byte_level(field, true);
-  if (type != "Sequence") field["type"].fail("ByteLevel, or Sequence of Split and ByteLevel");
-  const io::JsonField list = field["pretokenizers"];
-  const auto type_at = [&list](int64_t i) { return list[i]["type"].string(); };
-  if (list.size() == 1 && type_at(0) == "ByteLevel") return read_byte_level(list[0], true);
-  if (list.size() != 2 || type_at(0) != "Split" || type_at(1) != "ByteLevel") list.fail("Split, then ByteLevel");
-  read_byte_level(list[1], false);
-  return read_split(list[0]);
-}
-
 /// Normalizers, decoders and the like: null, or of the one type that changes nothing beyond the byte alphabet.
 void expect_null_or(const io::JsonField& field, std::string_view type) {
   if (!field.has_value()) return;
@@ -235,7 +200,7 @@ TokenizerParts parse_tokenizer_json(std::string_view json, std::string_view what
   expect_null_or(file["normalizer"], "");
   expect_null_or(file["post_processor"], "ByteLevel");
   expect_null_or(file["decoder"], "ByteLevel");
-  parts.pattern = read_pre_tokenizer(file["pre_tokenizer"]);
+  parts.split = SplitRules::read(file["pre_tokenizer"]);
   if (const io::JsonField added = file["added_tokens"]; added.has_value())
     for (int64_t i = 0; i < added.size(); ++i)
       parts.added.push_back(read_added_token(added[i], added[i]["id"].integer(0, Vocabulary::kMaxIds - 1)));
@@ -245,7 +210,7 @@ TokenizerParts parse_tokenizer_json(std::string_view json, std::string_view what
   read_vocab(model["vocab"].object(), cat(what, ": model.vocab"), parts);
   find_byte_ids(parts, what);
   read_json_merges(model["merges"].array(), what, parts);
-  parts.description = cat("tokenizer.json, ", to_string(parts.pattern), " pattern");
+  parts.description = cat("tokenizer.json, ", parts.split.description());
   return parts;
 }
 
@@ -278,7 +243,7 @@ TokenizerParts parse_vocab_and_merges(std::string_view vocab_json, std::string_v
     const Merge merge = read_merge(symbols.first, symbols.second, parts.vocabulary, place, left, right);
     add_merge(merge, right, place, parts);
   });
-  parts.description = cat("vocab.json and merges.txt, ", to_string(parts.pattern), " pattern");
+  parts.description = cat("vocab.json and merges.txt, ", parts.split.description());
   return parts;
 }
 
@@ -304,7 +269,7 @@ TokenizerParts parse_merges(std::string_view merges, std::string_view what) {
              "\", which an earlier merge made: without vocab.json its id is not defined");
     parts.merges.push_back(merge);
   });
-  parts.description = cat("merges.txt, ", to_string(parts.pattern), " pattern");
+  parts.description = cat("merges.txt, ", parts.split.description());
   return parts;
 }
 

@@ -10,8 +10,8 @@
 #include <vector>
 
 #include "text/bpe.h"
-#include "text/pretokenizer.h"
 #include "text/special_tokens.h"
+#include "text/split/split_rules.h"
 #include "text/vocabulary.h"
 
 namespace minimax::text {
@@ -23,7 +23,7 @@ struct TokenizerParts {
   std::array<int32_t, 256> byte_ids{};
   std::vector<Merge> merges;   ///< by rank
   bool ignore_merges = false;  ///< a piece that is a token is that token, whatever the merges would make of it
-  SplitPattern pattern = SplitPattern::kO200k;
+  SplitRules split;            ///< how a text is cut into pieces
   std::vector<AddedToken> added;
   std::string bos, eos;     ///< texts; empty: not named
   std::string description;  ///< "tokenizer.json, o200k pattern"
