@@ -64,7 +64,8 @@ TEST(QuantizeCheckpoint, RoutersAndNormsHaveNoRole) {
   for (const ExpectedTensor& tensor : expected_tensors(m1_config())) {
     const bool matrix = role_of(tensor).has_value();
     with_role += matrix;
-    EXPECT_EQ(matrix, tensor.shape.rank() == 2 && tensor.name.find("moe.gate.weight") == std::string::npos) << tensor.name;
+    EXPECT_EQ(matrix, tensor.shape.rank() == 2 && tensor.name.find("moe.gate.weight") == std::string::npos)
+        << tensor.name;
   }
   EXPECT_EQ(with_role, 2 + 70 * 3 + 10 * 4 + 80 * 32 * 3);
 }
