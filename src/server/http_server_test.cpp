@@ -102,6 +102,41 @@ void answer(std::shared_ptr<Exchange> exchange) {
 
 constexpr std::string_view kGet = "GET /path?q=1 HTTP/1.1\r\nhost: x\r\n\r\n";
 
+TEST(HttpServer, BodiesHaveOneBoundTogether) {
+  std::mutex hold;
+  std::vector<std::shared_ptr<Exchange>> held;
+  Running running(
+      [&](std::shared_ptr<Exchange> exchange) {
+        if (exchange->request().path == "/quick") return answer(exchange);
+        const std::lock_guard lock(hold);
+        held.push_back(std::move(exchange));
+      },
+      {.max_body_bytes = 1 << 20, .max_bodies_bytes = 300 << 10});
+  const auto post = [&](std::string_view path, int64_t bytes) {
+    auto client = std::make_unique<Client>(running.server.port());
+    client->send("POST " + std::string(path) + " HTTP/1.1\r\nhost: x\r\ncontent-length: " + std::to_string(bytes) +
+                 "\r\n\r\n");
+    client->send(std::string(static_cast<size_t>(bytes), 'x'));
+    return client;
+  };
+  const auto waiting = [&] {
+    const std::lock_guard lock(hold);
+    return held.size();
+  };
+  const auto first = post("/kept", 200 << 10);
+  ASSERT_TRUE(eventually([&] { return waiting() == 1; }));
+  EXPECT_THAT(post("/quick", 200 << 10)->receive(), StartsWith("HTTP/1.1 503 "));
+  EXPECT_THAT(post("/quick", 60 << 10)->receive(), StartsWith("HTTP/1.1 200 "));
+  {
+    const std::lock_guard lock(hold);
+    answer(held[0]);
+    held.clear();
+  }
+  EXPECT_THAT(first->receive(), StartsWith("HTTP/1.1 200 "));
+  for (int round = 0; round < 5; ++round)  // what was refused or answered is no longer counted
+    EXPECT_THAT(post("/quick", 250 << 10)->receive(), StartsWith("HTTP/1.1 200 "));
+}
+
 TEST(HttpServer, AnswersOneAfterAnother) {
   Running running(answer);
   Client client(running.server.port());

@@ -5,6 +5,7 @@
 #include <boost/beast/core/string.hpp>
 #include <boost/beast/http/error.hpp>
 #include <cctype>
+#include <utility>
 
 namespace minimax::server {
 namespace {
@@ -15,6 +16,8 @@ using boost::system::error_code;
 
 // What a client may send ahead while its request is being answered.
 constexpr size_t kMaxReadAhead = 64 << 10;
+// Such requests are taken however many large ones there are.
+constexpr int64_t kSmallBody = 64 << 10;
 // How long a connection that was refused mid-request is still read: closing at once would make the kernel throw away
 // the answer before the client saw it.
 constexpr double kLingerSeconds = 2;
@@ -132,10 +135,23 @@ void Connection::parse() {
     if (error == http::error::header_limit) return refuse(431, "the headers are larger than this server takes");
     if (error == http::error::body_limit) return refuse(413, "the body is larger than this server takes");
     if (error && error != http::error::need_more) return refuse(400, "not an HTTP request: " + error.message());
+    if (!count_body()) return refuse(503, "the server has too many large requests to read now");
     if (parser_->is_header_done() && !header_seen_) header_done();
     if (parser_->is_done()) return dispatch();
     if (taken == 0) return;
   }
+}
+
+/// False when this one is too much.
+bool Connection::count_body() {
+  const auto bytes = static_cast<int64_t>(parser_->get().body().size());
+  core_->body_bytes += bytes - body_bytes_;
+  body_bytes_ = bytes;
+  return bytes <= kSmallBody || core_->body_bytes <= core_->options.max_bodies_bytes;
+}
+
+void Connection::forget_body() {
+  core_->body_bytes -= std::exchange(body_bytes_, 0);
 }
 
 void Connection::header_done() {
@@ -191,6 +207,8 @@ void Connection::refuse(int status, const std::string& message) {
   out_ += write_head(response, {.keep_alive = false, .length = response.body.size()}) + response.body;
   if (core_->done) core_->done(Request{.method = "-", .path = "-", .peer = peer_}, Outcome{.status = status});
   in_.clear();
+  parser_.reset();
+  forget_body();
   close_after_ = true;
   enter(State::kLingering);
   write();
@@ -274,6 +292,7 @@ void Connection::linger() {
 }
 
 void Connection::end_reply(bool client_gone) {
+  forget_body();
   if (!reply_) return;
   const std::shared_ptr<Reply> reply = std::move(reply_);
   Outcome outcome;

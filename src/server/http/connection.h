@@ -29,6 +29,7 @@ struct ServerCore {
   HttpServer::ErrorBody error_body;
   boost::asio::io_context io{1};  // one thread runs it
   std::unordered_set<std::shared_ptr<Connection>> connections;
+  int64_t body_bytes = 0;  // of requests that are being read or answered
   bool draining = false;
   bool stopping = false;  // connections are closed by the server, not by clients
 
@@ -99,6 +100,8 @@ class Connection : public std::enable_shared_from_this<Connection> {
   void header_done();
   void dispatch();
   void refuse(int status, const std::string& message);
+  bool count_body();
+  void forget_body();
   void collect();
   void write();
   void on_write(boost::system::error_code error, size_t bytes);
@@ -117,6 +120,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   bool reading_ = false;
   std::optional<Parser> parser_;
   bool header_seen_ = false;
+  int64_t body_bytes_ = 0;  // counted in core_->body_bytes
 
   std::shared_ptr<Reply> reply_;  // while answering
   std::string out_, writing_;     // to be written; being written

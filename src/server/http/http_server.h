@@ -18,6 +18,8 @@ struct HttpOptions {
   int64_t max_connections = 10000;
   int64_t max_header_bytes = 32 << 10;
   int64_t max_body_bytes = 32 << 20;
+  /// Of all bodies together, read or being read: beyond it a request of more than 64 KiB gets 503.
+  int64_t max_bodies_bytes = int64_t{1} << 30;
   /// Of an answer that streams, waiting because its client does not read. An answer that is whole may be larger.
   int64_t max_queued_bytes = 1 << 20;
   double header_seconds = 15;  ///< for a request's header, from its first byte; and for a TLS handshake
