@@ -11,6 +11,7 @@ import unittest
 import urllib.error
 import urllib.request
 
+import event_file
 from program import PATIENCE, PROGRAM, environment, run
 
 RECIPE = """
@@ -95,6 +96,33 @@ class Sft(unittest.TestCase):
             self.assertEqual(json.loads(file.readlines()[-1])["text"], "blue")
         with open(os.path.join(out, "report.html"), encoding="utf-8") as file:
             self.assertIn("<title>Loss</title>", file.read())
+
+    def test_event_files(self):
+        recipe, out = self.path("events.toml"), self.path("events")
+        with open(recipe, "w", encoding="utf-8") as file:
+            file.write("tensorboard = true\n" + RECIPE.format(steps=3))
+        self.assertEqual(run("train", "sft", recipe, "--out", out).returncode, 0)
+        folder = os.path.join(out, "tensorboard")
+        name, = os.listdir(folder)
+        self.assertTrue(name.startswith("events.out.tfevents."))
+        version, events = event_file.scalars(os.path.join(folder, name))
+        self.assertEqual(version, "brain.Event:2")
+        with open(os.path.join(out, "metrics.jsonl"), encoding="utf-8") as file:
+            lines = [json.loads(line) for line in file]
+        self.assertEqual([step for _, step, _ in events], [1, 2, 3])
+        for line, (wall, step, values) in zip(lines, events):
+            self.assertEqual(line.pop("step"), step)
+            self.assertLess(abs(wall - time.time()), 24 * 3600)
+            self.assertEqual(set(values), set(line))
+            for tag, value in values.items():
+                self.assertAlmostEqual(value, line[tag], delta=1e-6 * abs(line[tag]))
+        with open(os.path.join(folder, name), "rb") as file:
+            data = bytearray(file.read())
+        for place in (3, 9, 40, len(data) - 1):  # a length, its sum, a message, its sum
+            broken = bytearray(data)
+            broken[place] ^= 1
+            with self.assertRaises(ValueError):
+                list(event_file.records(bytes(broken)))
 
     def test_adapters(self):
         base, out, merged = self.path("base"), self.path("adapted"), self.path("merged")

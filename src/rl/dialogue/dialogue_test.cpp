@@ -100,8 +100,30 @@ TEST(Dialogue, WrongAnswersAndStatesEarnNothing) {
     for (uint64_t seed = 0; seed < 10; ++seed) {
       const GeneratedDialogue made = make_dialogue(level, seed, Split::kTrain);
       SCOPED_TRACE(made.problem.id);
-      for (const char* wrong :
-           {"", "I give up", "0", "1 2 3 4 5 6 7 8 9", "yes", "The answer is in the calendar.", "-1", "100000"})
+      for (const char* wrong : {"",
+                                " ",
+                                "I give up",
+                                "I don't know",
+                                "0",
+                                "1 2 3 4 5 6 7 8 9",
+                                "yes",
+                                "no",
+                                "done",
+                                "ok",
+                                "The answer is in the calendar.",
+                                "-1",
+                                "100000",
+                                "nan",
+                                "null",
+                                "[]",
+                                "{}",
+                                "\"\"",
+                                "...",
+                                "?",
+                                "true",
+                                "x",
+                                "see above",
+                                "<tool_calls>\n</tool_calls>"})
         EXPECT_EQ(play(made,
                        [&](size_t, text::ParsedOutput& turn) {
                          if (turn.tool_calls.empty()) turn.content = wrong;

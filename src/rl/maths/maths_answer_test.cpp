@@ -4,9 +4,11 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <cctype>
 #include <map>
 #include <set>
 
+#include "core/rng.h"
 #include "rl/answer.h"
 #include "rl/maths/expression.h"
 #include "rl/verifier.h"
@@ -112,6 +114,85 @@ TEST(Maths, IsAVerifier) {
     EXPECT_EQ(verify(problem, {.text = wrong}).score, 0.0) << wrong;
   problem.verifier.params = {{"decimals", 2}};
   EXPECT_EQ(verify(problem, {.text = "<think></think>\\boxed{4.67}"}).score, 1.0);
+}
+
+// The suite that every verifier passes (tasks/task_test.cpp): gold passes; wrong answers, the prompt, changed gold and
+// random text do not, whatever the kind of answer.
+TEST(Maths, WrongAnswersEarnNothing) {
+  const std::string prompt = "Find the value of the expression, in lowest terms.";
+  Rng rng(5);
+  for (const std::string gold : {"\\frac{14}{3}", "42", "(1,2)", "[0,1)", "\\{1,2,3\\}", "x^2+2x+1", "3+4i",
+                                 "\\sqrt{7}", "\\begin{pmatrix} 1 \\\\ 2 \\end{pmatrix}", "y=2x+5"}) {
+    SCOPED_TRACE(gold);
+    Problem problem;
+    problem.gold = {{"answer", gold}};
+    problem.verifier.name = "math";
+    problem.messages = {text::text_message(text::Role::kUser, prompt)};
+    const auto reward = [&](const std::string& answer) {
+      return verify(problem, {.text = "<think>so</think>" + answer}).score.value_or(-1);
+    };
+    EXPECT_EQ(reward("\\boxed{" + gold + "}"), 1);
+    EXPECT_EQ(reward("<answer>" + gold + "</answer>"), 1);
+    for (const std::string& wrong : std::initializer_list<std::string>{"",
+                                                                       " ",
+                                                                       "I give up",
+                                                                       "I don't know",
+                                                                       prompt,
+                                                                       "0",
+                                                                       "1/0",
+                                                                       "0/0",
+                                                                       "nan",
+                                                                       "inf",
+                                                                       "-\\infty",
+                                                                       "\\infty",
+                                                                       "()",
+                                                                       "[]",
+                                                                       "\\{\\}",
+                                                                       "{}",
+                                                                       "?",
+                                                                       "x",
+                                                                       "x=x",
+                                                                       "0=0",
+                                                                       "1=1",
+                                                                       "...",
+                                                                       "all",
+                                                                       "any",
+                                                                       "\\emptyset",
+                                                                       "\\mathbb{R}",
+                                                                       "\\pm",
+                                                                       "__import__('os')",
+                                                                       "9^{9^{9^9}}",
+                                                                       "14",
+                                                                       "41",
+                                                                       "3",
+                                                                       "\\frac{}{}",
+                                                                       "\\sqrt{}",
+                                                                       "\\begin{pmatrix}",
+                                                                       gold + " or 0",
+                                                                       gold + ", 0",
+                                                                       "0, " + gold,
+                                                                       "not " + gold,
+                                                                       gold + " " + gold,
+                                                                       "2(" + gold + ")+1",
+                                                                       std::string(4000, '('),
+                                                                       std::string(4000, '9')})
+      for (const std::string& form : {"\\boxed{" + wrong + "}", "<answer>" + wrong + "</answer>"})
+        EXPECT_EQ(reward(form), 0) << form.substr(0, 80);
+    EXPECT_EQ(reward(""), 0);
+    EXPECT_EQ(reward(prompt), 0);
+    for (size_t at = 0; at < gold.size(); ++at) {  // each digit, another one
+      if (!std::isdigit(static_cast<unsigned char>(gold[at]))) continue;
+      std::string changed = gold;
+      changed[at] = changed[at] == '9' ? '8' : static_cast<char>(changed[at] + 1);
+      EXPECT_EQ(reward("\\boxed{" + changed + "}"), 0) << changed;
+    }
+    constexpr std::string_view kAlphabet = "0123456789+-*/()[]{}<>xyi \\^_,=.|frac sqrt boxed";
+    for (int trial = 0; trial < 200; ++trial) {
+      std::string text;
+      for (uint64_t left = 12 + rng.below(40); left > 0; --left) text += kAlphabet[rng.below(kAlphabet.size())];
+      EXPECT_EQ(reward("\\boxed{" + text + "}"), 0) << text;
+    }
+  }
 }
 
 // Variants of the answers of MATH-500 with the verdicts of PRM800K's grader (openai/prm800k 7ecc794703b2, MIT). We
