@@ -27,6 +27,26 @@ struct MatmulArgs {
   void* scratch = nullptr;  ///< kMatmulScratchBytes for this thread alone, 64-byte aligned; its contents do not matter
 };
 
+/// What belongs to the codes of 256 neighbouring values of a row (quantize_row).
+struct QuantizedBlock {
+  float scale;      ///< value = scale * code
+  int32_t total;    ///< sum of all codes
+  int32_t sums[8];  ///< of each 32 codes; 0 past the end of the row
+};
+
+/// y[row][o] for o in [0, outputs), from panels of packed weights (docs/formats.md) and quantized rows (quantize_row).
+/// A block of 256 of k is summed in integers, exactly; blocks are added in order: the same bits for any number of rows.
+struct PackedArgs {
+  const void* w = nullptr;        ///< the first panel; 32 outputs a panel
+  const int8_t* x = nullptr;      ///< [rows, k padded to 32] codes, rows x_stride apart
+  int64_t x_stride = 0;           ///< bytes
+  const QuantizedBlock* x_blocks = nullptr;  ///< [rows, blocks]
+  float* y = nullptr;             ///< y[row * y_stride + o]
+  int64_t outputs = 0, rows = 0, k = 0;
+  int64_t y_stride = 0;
+  void* scratch = nullptr;  ///< kMatmulScratchBytes for this thread alone, 64-byte aligned
+};
+
 /// out[row][column] (+)= sum over j in [0, terms) of a[row * a_row_stride + j * a_term_stride] * m[j][column], j in
 /// order.
 struct OuterArgs {
@@ -99,6 +119,17 @@ struct Kernels {
   void (*matmul_f16)(const MatmulArgs&);
   void (*matmul_bf16_bf16)(const MatmulArgs&);  ///< null without bf16 dot products
 
+  void (*matmul_q8)(const PackedArgs&);
+  void (*matmul_experts_int8)(const PackedArgs&);
+  void (*matmul_q6)(const PackedArgs&);
+  void (*matmul_q5)(const PackedArgs&);
+  void (*matmul_q4)(const PackedArgs&);
+  void (*matmul_mxfp4)(const PackedArgs&);
+  /// Blocks of 256 values as signed bytes: scale = largest magnitude / 127, code = nearest even of value / scale. Codes
+  /// are padded with zeros to a multiple of 32. A block with a number that is not finite has scale NaN. The same bits in
+  /// every table.
+  void (*quantize_row)(const float* x, int64_t k, int8_t* codes, QuantizedBlock* blocks);
+
   /// out = x / sqrt(mean(x^2) + eps) * weight over one row.
   void (*rms_norm)(const float* x, const float* weight, float eps, int64_t count, float* out);
   void (*silu)(const float* x, int64_t count, float* out);
@@ -135,6 +166,7 @@ struct Kernels {
   // What a ceiling is made of (cpu/ceilings.h). The returned number only keeps the work from being left out.
   float (*probe_fma)(int64_t flops);       ///< does at least `flops`, 2 a multiply-add, from registers
   float (*probe_bf16_dot)(int64_t flops);  ///< likewise, 4 a float32 lane; null without bf16 dot products
+  float (*probe_int8_dot)(int64_t operations);  ///< likewise, 8 a 32-bit lane, in the instructions of the packed products
   float (*probe_read)(const float* from, int64_t count);  ///< reads all of it; count a multiple of 128
 
   /// One row of logits (cpu/logits.h). The same bits in every table.

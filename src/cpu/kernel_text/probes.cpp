@@ -1,4 +1,5 @@
 // Loops that do nothing but what a ceiling is made of: multiply-adds from registers, and reads of memory.
+#include "cpu/kernel_text/integers.h"
 #include "cpu/kernel_text/texts.h"
 
 namespace minimax::cpu::MM_ISA {
@@ -40,6 +41,21 @@ float probe_bf16_dot(int64_t flops) {
   return total(sums);
 }
 #endif
+
+float probe_int8_dot(int64_t operations) {
+  I32 sums[kChains];
+  MM_UNROLL for (int chain = 0; chain < kChains; ++chain) sums[chain] = broadcast_int(chain);
+  const Bytes weights = broadcast_byte(1);
+  const int8_t values[4] = {1, -1, 1, -1};
+  const Quad x = load_quad(values);
+  for (int64_t done = 0; done < operations; done += kChains * kLanes * 8) {
+    MM_UNROLL for (int chain = 0; chain < kChains; ++chain) sums[chain] = dot(sums[chain], weights, x);
+    asm volatile("" ::: "memory");
+  }
+  F32 floats[kChains];
+  MM_UNROLL for (int chain = 0; chain < kChains; ++chain) floats[chain] = to_floats(sums[chain]);
+  return total(floats);
+}
 
 float probe_read(const float* from, int64_t count) {
   // Four streams, each prefetched 1 KiB ahead: the fastest of 1, 4, 8 streams and 0.5 to 8 KiB on Zen 5, with huge

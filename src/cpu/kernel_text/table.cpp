@@ -23,6 +23,13 @@ const Kernels kTable = {
 #else
     .matmul_bf16_bf16 = nullptr,
 #endif
+    .matmul_q8 = matmul_q8,
+    .matmul_experts_int8 = matmul_experts_int8,
+    .matmul_q6 = matmul_q6,
+    .matmul_q5 = matmul_q5,
+    .matmul_q4 = matmul_q4,
+    .matmul_mxfp4 = matmul_mxfp4,
+    .quantize_row = quantize_row,
     .rms_norm = rms_norm,
     .silu = silu,
     .silu_mul = silu_mul,
@@ -49,6 +56,7 @@ const Kernels kTable = {
 #else
     .probe_bf16_dot = nullptr,
 #endif
+    .probe_int8_dot = probe_int8_dot,
     .probe_read = probe_read,
     .summarize = summarize,
     .sum_exp = sum_exp,

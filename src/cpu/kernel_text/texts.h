@@ -13,6 +13,14 @@ void matmul_f16(const MatmulArgs& args);
 void matmul_bf16_bf16(const MatmulArgs& args);
 #endif
 
+void matmul_q8(const PackedArgs& args);
+void matmul_experts_int8(const PackedArgs& args);
+void matmul_q6(const PackedArgs& args);
+void matmul_q5(const PackedArgs& args);
+void matmul_q4(const PackedArgs& args);
+void matmul_mxfp4(const PackedArgs& args);
+void quantize_row(const float* x, int64_t k, int8_t* codes, QuantizedBlock* blocks);
+
 void rms_norm(const float* x, const float* weight, float eps, int64_t count, float* out);
 void silu(const float* x, int64_t count, float* out);
 void silu_mul(const float* gate, const float* up, int64_t count, float* out);
@@ -42,6 +50,7 @@ float probe_fma(int64_t flops);
 #if defined(__AVX512BF16__)
 float probe_bf16_dot(int64_t flops);
 #endif
+float probe_int8_dot(int64_t operations);
 float probe_read(const float* from, int64_t count);
 
 LogitsSummary summarize(const float* logits, int64_t count);
