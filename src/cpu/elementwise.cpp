@@ -7,6 +7,7 @@
 
 #include "cpu/isa.h"
 #include "cpu/row_loops.h"
+#include "quant/panel.h"
 
 namespace minimax::cpu {
 
@@ -43,9 +44,13 @@ void scaled_add(const Context& ctx, float alpha, const Tensor& x, float beta, co
   });
 }
 
-void embedding(const Context& ctx, const Tensor& table, const Tensor& tokens, const Tensor& out) {
-  const int64_t hidden = table.dim(1);
+void embedding(const Context& ctx, const Weight& weight, const Tensor& tokens, const Tensor& out) {
+  const int64_t hidden = weight.inputs();
+  const Tensor& table = weight.data;
   for_each_row(ctx, tokens.dim(0), hidden, [&](int64_t row) {
+    if (weight.format)
+      return quant::dequantize_rows(*weight.format, hidden, static_cast<const std::byte*>(table.raw()),
+                                    tokens.data<int32_t>()[row], 1, out.data<float>() + row * hidden);
     const Tensor from = table.rows(tokens.data<int32_t>()[row], tokens.data<int32_t>()[row] + 1);
     float* to = out.data<float>() + row * hidden;
     const auto* half = static_cast<const uint16_t*>(from.raw());

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "core/context.h"
+#include "quant/weight.h"
 
 namespace minimax::cpu {
 
@@ -10,7 +11,7 @@ void silu(const Context& ctx, const Tensor& x, const Tensor& out);
 void silu_mul(const Context& ctx, const Tensor& gate, const Tensor& up, const Tensor& out);
 void sigmoid_mul(const Context& ctx, const Tensor& gate, const Tensor& x, const Tensor& out);
 void scaled_add(const Context& ctx, float alpha, const Tensor& x, float beta, const Tensor& y, const Tensor& out);
-void embedding(const Context& ctx, const Tensor& table, const Tensor& tokens, const Tensor& out);
+void embedding(const Context& ctx, const Weight& table, const Tensor& tokens, const Tensor& out);
 
 /// table: [tokens, 2, rotary_dim / 2]: cosines, then sines.
 void rotary_table(const Context& ctx, const Tensor& positions, double theta, const Tensor& table);

@@ -5,6 +5,8 @@
 #include <vector>
 
 #include "cpu/isa.h"
+#include "cpu/packed.h"
+#include "cpu/scratch.h"
 
 namespace minimax::cpu {
 namespace {
@@ -19,6 +21,10 @@ constexpr int64_t kPieceBytes = 1024 * 1024;
 /// But each thread should have some pieces to take, so that all end together.
 constexpr int64_t kPiecesPerThread = 8;
 
+/// Few rows of a packed weight: each thread reads one long stretch, then short ones until all are done.
+constexpr int64_t kFewPackedRows = 8;
+constexpr double kLongStretches = 0.75;
+
 struct Piece {
   const Product* product;
   int64_t begin, end;  // outputs
@@ -31,16 +37,52 @@ int64_t outputs_of_piece(const Tensor& weight, int64_t all_outputs, int threads)
   return std::max(kPieceStep, std::min(wanted, fair) / kPieceStep * kPieceStep);
 }
 
+void cut_dense(const Product& product, int64_t all_outputs, int threads, std::vector<Piece>& pieces) {
+  const int64_t outputs = product.weight->outputs(), step = outputs_of_piece(product.weight->data, all_outputs, threads);
+  for (int64_t o = 0; o < outputs; o += step) pieces.push_back({&product, o, std::min(o + step, outputs)});
+}
+
+/// In whole panels.
+void cut_packed(const Product& product, int threads, std::vector<Piece>& pieces) {
+  const int64_t outputs = product.weight->outputs(), panels = quant::panel_count(outputs);
+  const bool few = product.rows <= kFewPackedRows;
+  const int64_t share = panels / threads;
+  const int64_t stretch = few ? static_cast<int64_t>(kLongStretches * static_cast<double>(share)) : 0;
+  const int64_t step = std::max<int64_t>(1, (few ? share - stretch : share) / (few ? 3 : kPiecesPerThread));
+  for (int64_t begin = 0; begin < panels;) {
+    const int64_t count = stretch > 0 && begin < stretch * threads ? stretch : step;
+    const int64_t end = std::min(begin + count, panels);
+    pieces.push_back({&product, begin * quant::kPanelRows, std::min(end * quant::kPanelRows, outputs)});
+    begin = end;
+  }
+}
+
 std::vector<Piece> cut(std::span<const Product> products, int threads) {
   int64_t all_outputs = 0;
-  for (const Product& product : products) all_outputs += product.rows > 0 ? product.weight->dim(0) : 0;
+  for (const Product& product : products) all_outputs += product.rows > 0 ? product.weight->outputs() : 0;
   std::vector<Piece> pieces;
   for (const Product& product : products) {
     if (product.rows == 0) continue;
-    const int64_t outputs = product.weight->dim(0), step = outputs_of_piece(*product.weight, all_outputs, threads);
-    for (int64_t o = 0; o < outputs; o += step) pieces.push_back({&product, o, std::min(o + step, outputs)});
+    if (product.weight->format)
+      cut_packed(product, threads, pieces);
+    else
+      cut_dense(product, all_outputs, threads, pieces);
   }
   return pieces;
+}
+
+/// x of each product with a packed weight; products of the same x share it.
+std::vector<QuantizedRows> quantize_values(const Context& ctx, std::span<const Product> products) {
+  std::vector<QuantizedRows> quantized(products.size());
+  for (size_t p = 0; p < products.size(); ++p) {
+    const Product& product = products[p];
+    if (product.rows == 0 || !product.weight->format) continue;
+    for (size_t before = 0; before < p; ++before)
+      if (quantized[before].defined() && products[before].x == product.x && products[before].rows == product.rows)
+        quantized[p] = quantized[before];
+    if (!quantized[p].defined()) quantized[p] = {ctx, product.x, product.rows, product.weight->inputs()};
+  }
+  return quantized;
 }
 
 /// x of each product rounded to bfloat16, where that precision is asked for and the processor computes with it; else
@@ -50,8 +92,8 @@ std::vector<Tensor> round_values(const Context& ctx, std::span<const Product> pr
   if (ctx.matmul_precision != MatmulPrecision::kBFloat16 || !kernels().has_bf16_dot) return rounded;
   for (size_t p = 0; p < products.size(); ++p) {
     const Product& product = products[p];
-    if (product.rows == 0 || product.weight->dtype() != DType::kBFloat16) continue;
-    const int64_t k = product.weight->dim(1);
+    if (product.rows == 0 || product.weight->data.dtype() != DType::kBFloat16) continue;
+    const int64_t k = product.weight->inputs();
     rounded[p] = ctx.arena->empty({product.rows, k}, DType::kBFloat16);
     auto* to = reinterpret_cast<uint16_t*>(rounded[p].raw());
     ctx.threads->parallel_for(product.rows, 16, [&](int64_t begin, int64_t end) {
@@ -61,7 +103,8 @@ std::vector<Tensor> round_values(const Context& ctx, std::span<const Product> pr
   return rounded;
 }
 
-/// One for each thread that ever multiplies, for as long as the thread lives.
+}  // namespace
+
 void* scratch() {
   struct alignas(64) Block {
     char bytes[kMatmulScratchBytes];
@@ -70,16 +113,22 @@ void* scratch() {
   return block->bytes;
 }
 
-}  // namespace
-
 void multiply(const Context& ctx, std::span<const Product> products) {
   const Kernels& k = kernels();
   const std::vector<Piece> pieces = cut(products, ctx.threads->size());
   const std::vector<Tensor> rounded = round_values(ctx, products);
+  const std::vector<QuantizedRows> quantized = quantize_values(ctx, products);
   ctx.threads->parallel_for(static_cast<int64_t>(pieces.size()), 1, [&](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; ++i) {
       const Product& product = *pieces[i].product;
-      const Tensor& w = *product.weight;
+      if (product.weight->format) {
+        multiply_panels(*product.weight->format, static_cast<const std::byte*>(product.weight->data.raw()),
+                        product.weight->inputs(), pieces[i].begin / quant::kPanelRows, pieces[i].end - pieces[i].begin,
+                        quantized[&product - products.data()], 0, product.rows, product.y + pieces[i].begin,
+                        product.weight->outputs());
+        continue;
+      }
+      const Tensor& w = product.weight->data;
       const Tensor& x16 = rounded[&product - products.data()];
       const Tensor weights = w.rows(pieces[i].begin, pieces[i].end);
       MatmulArgs args{.w = weights.raw(),
@@ -112,7 +161,7 @@ void multiply(const Context& ctx, std::span<const Product> products) {
   });
 }
 
-void linear(const Context& ctx, const Tensor& x, const Tensor& weight, const Tensor& out) {
+void linear(const Context& ctx, const Tensor& x, const Weight& weight, const Tensor& out) {
   const Product product{&weight, x.data<float>(), x.dim(0), out.data<float>()};
   multiply(ctx, {&product, 1});
 }

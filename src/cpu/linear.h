@@ -1,13 +1,16 @@
 // Dense products on the CPU: shape-checked callers, work split by output rows.
 #pragma once
 
+#include <span>
+
 #include "core/context.h"
+#include "quant/weight.h"
 
 namespace minimax::cpu {
 
 /// One product of a group that shares the thread team: y[row][o] for o in [0, outputs).
 struct Product {
-  const Tensor* weight;  ///< [outputs, k] F32, BF16 or F16
+  const Weight* weight;  ///< [outputs, k]
   const float* x;        ///< [rows, k]
   int64_t rows;
   float* y;  ///< [rows, outputs]
@@ -18,6 +21,6 @@ struct Product {
 void multiply(const Context& ctx, std::span<const Product> products);
 
 /// x: [rows, k] float32; weight: [outputs, k]; out: [rows, outputs] float32.
-void linear(const Context& ctx, const Tensor& x, const Tensor& weight, const Tensor& out);
+void linear(const Context& ctx, const Tensor& x, const Weight& weight, const Tensor& out);
 
 }  // namespace minimax::cpu

@@ -8,25 +8,21 @@
 #include "cpu/gradient.h"
 #include "cpu/isa.h"
 #include "cpu/linear.h"
+#include "cpu/packed_moe.h"
 
 namespace minimax::cpu {
 namespace {
 
-/// One pass of tokens through their experts, assignments (token, rank) sorted by expert, tokens in order within each.
+/// One pass of tokens through their experts.
 struct ExpertPass {
   ExpertPass(const Context& ctx, const Tensor& x, const Tensor& chosen, std::span<const ExpertTensors> experts)
       : hidden(x.dim(1)),
-        ffn(experts[0].gate->dim(0)),
+        ffn(experts[0].gate->outputs()),
         top_k(chosen.dim(1)),
         assignments(x.dim(0) * top_k),
-        starts(experts.size() + 1, 0),
-        place(static_cast<size_t>(assignments)) {
-    // Counting sort: assignment i (= token * top_k + rank) goes to place[i].
-    for (int64_t i = 0; i < assignments; ++i) ++starts[chosen.data<int32_t>()[i] + 1];
-    for (size_t e = 0; e < experts.size(); ++e) starts[e + 1] += starts[e];
-    std::vector<int64_t> next(starts.begin(), starts.end() - 1);
-    for (int64_t i = 0; i < assignments; ++i) place[i] = next[chosen.data<int32_t>()[i]]++;
-
+        order(chosen, static_cast<int64_t>(experts.size())),
+        starts(order.starts),
+        place(order.place) {
     sorted = ctx.empty({assignments, hidden});
     for (int64_t i = 0; i < assignments; ++i)
       std::memcpy(sorted.data<float>() + place[i] * hidden, x.data<float>() + i / top_k * hidden,
@@ -53,8 +49,8 @@ struct ExpertPass {
   const float* output(int64_t assignment) const { return y.data<float>() + place[assignment] * hidden; }
 
   int64_t hidden, ffn, top_k, assignments;
-  std::vector<int64_t> starts;  // [experts + 1] sorted assignments of expert e: starts[e] .. starts[e + 1]
-  std::vector<int64_t> place;   // [assignments]
+  ExpertOrder order;
+  const std::vector<int64_t>&starts, &place;
   Tensor sorted;                // [assignments, hidden] inputs
   Tensor gate, up, h;           // [assignments, ffn]
   Tensor y;                     // [assignments, hidden] outputs, not weighted yet
@@ -64,6 +60,7 @@ struct ExpertPass {
 
 void experts(const Context& ctx, const Tensor& x, const Tensor& chosen, const Tensor& weights,
              std::span<const ExpertTensors> experts, const Tensor& out) {
+  if (all_packed(experts)) return packed_experts(ctx, x, chosen, weights, experts, out);
   const ExpertPass pass(ctx, x, chosen, experts);
   // The best expert first, then the next ones: one order whoever else is in the batch.
   ctx.threads->parallel_for(x.dim(0), 8, [&](int64_t begin, int64_t end) {
@@ -102,7 +99,7 @@ void experts_backward(const Context& ctx, const Tensor& x, const Tensor& chosen,
   for (size_t e = 0; e < experts.size(); ++e) {
     const int64_t begin = pass.starts[e], rows = pass.starts[e + 1] - begin;
     if (rows == 0) continue;
-    linear_backward_input(ctx, at(dy, begin), rows, *experts[e].down, at(dh, begin), false);
+    linear_backward_input(ctx, at(dy, begin), rows, experts[e].down->data, at(dh, begin), false);
     linear_backward_weight(ctx, at(dy, begin), at(pass.h, begin), rows, sums(static_cast<int64_t>(e)).down);
   }
   silu_mul_backward(ctx, pass.gate, pass.up, dh, dgate, dup);
@@ -110,8 +107,8 @@ void experts_backward(const Context& ctx, const Tensor& x, const Tensor& chosen,
     const int64_t begin = pass.starts[e], rows = pass.starts[e + 1] - begin;
     if (rows == 0) continue;
     const ExpertSum sum = sums(static_cast<int64_t>(e));
-    linear_backward_input(ctx, at(dgate, begin), rows, *experts[e].gate, at(dsorted, begin), false);
-    linear_backward_input(ctx, at(dup, begin), rows, *experts[e].up, at(dsorted, begin), true);
+    linear_backward_input(ctx, at(dgate, begin), rows, experts[e].gate->data, at(dsorted, begin), false);
+    linear_backward_input(ctx, at(dup, begin), rows, experts[e].up->data, at(dsorted, begin), true);
     linear_backward_weight(ctx, at(dgate, begin), at(pass.sorted, begin), rows, sum.gate);
     linear_backward_weight(ctx, at(dup, begin), at(pass.sorted, begin), rows, sum.up);
   }

@@ -5,13 +5,14 @@
 #include <span>
 
 #include "core/context.h"
+#include "quant/weight.h"
 
 namespace minimax::cpu {
 
 struct ExpertTensors {
-  const Tensor* gate;  ///< [ffn, hidden]
-  const Tensor* up;    ///< [ffn, hidden]
-  const Tensor* down;  ///< [hidden, ffn]
+  const Weight* gate;  ///< [ffn, hidden]
+  const Weight* up;    ///< [ffn, hidden]
+  const Weight* down;  ///< [hidden, ffn]
 };
 
 /// x, out: [tokens, hidden]; chosen: [tokens, top_k] int32; weights: [tokens, top_k] float32.
@@ -25,7 +26,7 @@ struct ExpertSum {
 /// Asked for experts that have tokens only.
 using ExpertSums = std::function<ExpertSum(int64_t expert)>;
 
-/// Gradient of experts(): dx like x and dweights like weights are written. The experts' hidden activations are computed
+/// Gradient of experts() with dense weights: dx like x and dweights like weights are written. The experts' hidden activations are computed
 /// again rather than kept.
 void experts_backward(const Context& ctx, const Tensor& x, const Tensor& chosen, const Tensor& weights,
                       std::span<const ExpertTensors> experts, const Tensor& dout, const Tensor& dx,

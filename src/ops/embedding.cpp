@@ -17,15 +17,16 @@ void check_tokens(const Tensor& tokens, int64_t vocab) {
 Tensor embedding(const Context& ctx, const Weight& table, const Tensor& tokens) {
   MM_CHECK_DTYPE(tokens, DType::kInt32);
   MM_CHECK(tokens.rank() == 1, "embedding: tokens are ", tokens.shape(), ", expected [tokens]");
-  MM_CHECK(table.data.rank() == 2, "embedding: table is ", table.data.dtype(), " ", table.data.shape(),
-           ", expected [vocab, hidden]");
+  MM_CHECK(table.shape().rank() == 2, "embedding: table is ", table.shape(), ", expected [vocab, hidden]");
+  MM_CHECK(!table.format || (ctx.device == Device::kCpu && !ctx.tape), "embedding: a ", quant::name(*table.format),
+           " table, expected a dense one on a GPU and in training");
   if (tokens.device() == Device::kCpu) check_tokens(tokens, table.outputs());
   Tensor out = ctx.empty({tokens.dim(0), table.inputs()});
   const Tensor ids = to_memory(tokens, ctx.gpu);
   if (ctx.device == Device::kCuda)
     cuda::embedding(ctx, table.data, ids, out);
   else
-    cpu::embedding(ctx, table.data, ids, out);
+    cpu::embedding(ctx, table, ids, out);
   if (ctx.tape)
     ctx.tape->record([=](Context& ctx, Gradients& d) {
       const Tensor dy = d.take(out);

@@ -11,13 +11,15 @@ namespace {
 /// `operand` says how a GPU takes x; a CPU goes by ctx.matmul_precision.
 Tensor product(const Context& ctx, const Tensor& x, const Weight& weight, cuda::Operand operand) {
   MM_CHECK_DTYPE(x, DType::kFloat32);
-  MM_CHECK(x.rank() == 2 && weight.data.rank() == 2 && weight.inputs() == x.dim(1), "linear: weight ",
-           weight.data.shape(), " for x ", x.shape());
+  MM_CHECK(x.rank() == 2 && weight.shape().rank() == 2 && weight.inputs() == x.dim(1), "linear: weight ",
+           weight.shape(), " for x ", x.shape());
+  MM_CHECK(!weight.format || (ctx.device == Device::kCpu && !ctx.tape), "linear: a ", quant::name(*weight.format),
+           " weight, expected a dense one on a GPU and in training");
   Tensor out = ctx.empty({x.dim(0), weight.outputs()});
   if (ctx.device == Device::kCuda)
     cuda::linear(ctx, x, weight.data, operand, out);
   else
-    cpu::linear(ctx, x, weight.data, out);
+    cpu::linear(ctx, x, weight, out);
   if (ctx.tape)
     ctx.tape->record([=](Context& ctx, Gradients& d) {
       if (const Tensor dy = d.take(out); dy.defined()) linear_backward(ctx, x, weight, dy, d);

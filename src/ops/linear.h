@@ -10,9 +10,10 @@ class Gradients;
 
 namespace minimax::ops {
 
-/// x: [rows, in] float32; weight: [out, in] F32, BF16 or F16 -> [rows, out] float32. No bias anywhere in this model.
+/// x: [rows, in] float32; weight: [out, in] dense or packed -> [rows, out] float32. No bias anywhere in this model.
 /// Sums in float32; a row's result does not depend on the other rows (one order of additions for any row count).
 /// With ctx.matmul_precision kBFloat16 the activations are rounded to bfloat16 where bf16 dot products exist.
+/// A packed weight multiplies 8-bit activations (cpu/packed.h); only on a CPU and without a tape.
 /// Throws kInvalidArgument when weight does not fit x.
 Tensor linear(const Context& ctx, const Tensor& x, const Weight& weight);
 

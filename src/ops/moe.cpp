@@ -17,7 +17,7 @@ namespace {
 std::vector<cpu::ExpertTensors> tensors_of(std::span<const ExpertWeights> experts) {
   std::vector<cpu::ExpertTensors> tensors;
   for (const ExpertWeights& expert : experts)
-    tensors.push_back({&expert.gate.data, &expert.up.data, &expert.down.data});
+    tensors.push_back({&expert.gate, &expert.up, &expert.down});
   return tensors;
 }
 std::vector<cuda::ExpertTensors> gpu_tensors_of(std::span<const ExpertWeights> experts) {
@@ -146,9 +146,11 @@ Tensor mix_experts(const Context& ctx, const Tensor& x, const Routing& routing,
   MM_CHECK_SHAPE(routing.experts, tokens, top_k);
   MM_CHECK_SHAPE(routing.weights, tokens, top_k);
   for (const ExpertWeights& expert : experts) {
-    MM_CHECK_SHAPE(expert.gate.data, ffn, hidden);
-    MM_CHECK_SHAPE(expert.up.data, ffn, hidden);
-    MM_CHECK_SHAPE(expert.down.data, hidden, ffn);
+    MM_CHECK_SHAPE(expert.gate, ffn, hidden);
+    MM_CHECK_SHAPE(expert.up, ffn, hidden);
+    MM_CHECK_SHAPE(expert.down, hidden, ffn);
+    MM_CHECK(!expert.gate.format || (ctx.device == Device::kCpu && !ctx.tape), "mix_experts: ",
+             quant::name(*expert.gate.format), " weights, expected dense ones on a GPU and in training");
   }
   if (ctx.device == Device::kCuda) return mix_experts_gpu(ctx, x, routing, experts);
   for (const int32_t expert : routing.experts.span<int32_t>())

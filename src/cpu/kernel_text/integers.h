@@ -94,7 +94,7 @@ MM_INLINE Bytes look_up(const uint8_t (&table)[16], Bytes nibbles) {
 struct Quad {
 #if defined(__AVX512VNNI__) || defined(__AVXVNNI__)
   I32 all;
-#elif defined(__AVX2__)
+#elif defined(__SSE2__)
   I32 even, odd;  // 16-bit words: activations 0 and 2, 1 and 3
 #else
   int32_t value[4];
@@ -102,7 +102,7 @@ struct Quad {
 };
 
 MM_INLINE Quad load_quad(const int8_t* from) {
-  int32_t four;
+  [[maybe_unused]] int32_t four;
   __builtin_memcpy(&four, from, sizeof(four));
 #if defined(__AVX512VNNI__) || defined(__AVXVNNI__)
   return {broadcast_int(four)};
@@ -112,6 +112,9 @@ MM_INLINE Quad load_quad(const int8_t* from) {
 #elif defined(__AVX2__)
   const __m256i all = _mm256_set1_epi32(four);
   return {(I32)_mm256_srai_epi16(_mm256_slli_epi16(all, 8), 8), (I32)_mm256_srai_epi16(all, 8)};
+#elif defined(__SSE2__)
+  const __m128i all = _mm_set1_epi32(four);
+  return {(I32)_mm_srai_epi16(_mm_slli_epi16(all, 8), 8), (I32)_mm_srai_epi16(all, 8)};
 #else
   return {{from[0], from[1], from[2], from[3]}};
 #endif
@@ -132,6 +135,10 @@ MM_INLINE I32 dot(I32 sum, Bytes weights, const Quad& x) {
   const __m256i even = _mm256_and_si256((__m256i)weights, _mm256_set1_epi16(0xff));
   const __m256i odd = _mm256_srli_epi16((__m256i)weights, 8);
   return sum + (I32)_mm256_madd_epi16(even, (__m256i)x.even) + (I32)_mm256_madd_epi16(odd, (__m256i)x.odd);
+#elif defined(__SSE2__)
+  const __m128i even = _mm_and_si128((__m128i)weights, _mm_set1_epi16(0xff));
+  const __m128i odd = _mm_srli_epi16((__m128i)weights, 8);
+  return sum + (I32)_mm_madd_epi16(even, (__m128i)x.even) + (I32)_mm_madd_epi16(odd, (__m128i)x.odd);
 #else
   for (int lane = 0; lane < kLanes; ++lane)
     for (int i = 0; i < 4; ++i) sum[lane] += weights[lane * 4 + i] * x.value[i];

@@ -10,18 +10,17 @@
 namespace minimax::cpu::MM_ISA {
 namespace {
 
-/// Rows that share one reading of the codes.
-constexpr int kFewRows = 4;
 /// How far ahead of its use a stream of weights is asked for.
 constexpr int64_t kAheadBytes = 4096;
 /// Rows of a tile: with one scale a block, the sums of a tile fill the registers; with one a group there are as many
 /// float sums beside them.
+/// kFewRows share one reading of the codes.
 #if defined(__AVX512F__)
-constexpr int kBlockTileRows = 8, kGroupTileRows = 6;
+constexpr int kFewRows = 4, kBlockTileRows = 8, kGroupTileRows = 6;
 #elif defined(__AVX2__)
-constexpr int kBlockTileRows = 3, kGroupTileRows = 2;
+constexpr int kFewRows = 2, kBlockTileRows = 3, kGroupTileRows = 2;
 #else
-constexpr int kBlockTileRows = 1, kGroupTileRows = 1;
+constexpr int kFewRows = 1, kBlockTileRows = 1, kGroupTileRows = 1;
 #endif
 /// Rows whose sums wait in the scratch memory while the blocks of a panel pass by.
 constexpr int64_t kWaitingRows = 1024;
