@@ -1,5 +1,6 @@
 #include <fmt/format.h>
 
+#include <charconv>
 #include <cmath>
 #include <memory>
 
@@ -19,6 +20,7 @@
 #include "model/placement.h"
 #include "model/random.h"
 #include "model/tensor_names.h"
+#include "quant/recipe.h"
 
 namespace minimax::cli {
 namespace {
@@ -32,8 +34,29 @@ struct Report {
   std::optional<TrainSpeed> training;
   std::string model_name;
   ModelConfig config;
-  DType dtype = DType::kBFloat16;
+  std::string type = "BF16";  ///< of the weights: a dense type, or the recipe of packed ones
 };
+
+std::string_view name_of(SpeedSamples::Peak peak) {
+  switch (peak) {
+    case SpeedSamples::Peak::kInt8:
+      return "int8 dot";
+    case SpeedSamples::Peak::kBFloat16:
+      return "bf16 dot";
+    case SpeedSamples::Peak::kFloat32:
+      break;
+  }
+  return "float32 multiply-add";
+}
+
+// "q4", "q4 + q8" of a loaded model; "BF16".
+std::string type_of(const MiniMaxM1& model) {
+  const auto of = [](const Weight& weight) {
+    return std::string(weight.format ? quant::name(*weight.format) : to_string(weight.data.dtype()));
+  };
+  const std::string experts = of(model.layers.at(0).moe.experts.at(0).gate), head = of(model.lm_head);
+  return experts == head ? experts : experts + ", head " + head;
+}
 
 // 1, 2, 4, ... and all.
 std::vector<int> thread_counts(int most) {
@@ -45,7 +68,8 @@ std::vector<int> thread_counts(int most) {
 
 MiniMaxM1 synthetic_model(const BenchOptions& options, const ModelConfig& config, const Machine& machine,
                           const Context& ctx, Terminal& terminal) {
-  const int64_t bytes = weight_bytes(config, options.dtype);
+  // A packed matrix has at most as many bits as dense ones.
+  const int64_t bytes = weight_bytes(config, options.dtype) / (options.type.empty() ? 1 : 2);
   const int64_t host_limit =
       machine.memory_limit ? *machine.memory_limit - machine.memory_limit_used.value_or(0) : machine.memory_available;
   const int64_t limit = ctx.gpu ? ctx.gpu->free_bytes() : host_limit;
@@ -53,7 +77,9 @@ MiniMaxM1 synthetic_model(const BenchOptions& options, const ModelConfig& config
                 " layers needs ", human_bytes(bytes), " of memory, ", human_bytes(limit),
                 " are available; --layers N takes fewer");
   terminal.progress(fmt::format("drawing {} of random weights", human_bytes(bytes)));
-  return random_model(ctx, config, options.dtype, 1);
+  if (options.type.empty()) return random_model(ctx, config, options.dtype, 1);
+  MM_CHECK(!ctx.gpu, "--type ", options.type, ": quantized weights run on the processor, expected no --device cuda");
+  return random_packed_model(config, quant::Recipe::parse(options.type, "--type"), 1, *ctx.threads);
 }
 
 // "51.2 (49.9 to 52.0)".
@@ -72,12 +98,14 @@ void print_ceilings(const Report& report, Terminal& terminal) {
   Table table({{"threads", Table::Align::kRight},
                {"memory read, GB/s", Table::Align::kRight},
                {"float32 multiply-add, GFLOP/s", Table::Align::kRight},
-               {"bf16 dot, GFLOP/s", Table::Align::kRight}});
+               {"bf16 dot, GFLOP/s", Table::Align::kRight},
+               {"int8 dot, GOP/s", Table::Align::kRight}});
   for (const CeilingSamples& ceiling : report.ceilings)
     table.row(
         {ceiling.threads > 0 ? std::to_string(ceiling.threads) : "GPU", spread(ceiling.read_bytes_per_second, kGiga),
          ceiling.float32_flops.values.empty() ? "not measured" : spread(ceiling.float32_flops, kGiga, 0),
-         ceiling.bf16_dot_flops.values.empty() ? "no such instruction" : spread(ceiling.bf16_dot_flops, kGiga, 0)});
+         ceiling.bf16_dot_flops.values.empty() ? "no such instruction" : spread(ceiling.bf16_dot_flops, kGiga, 0),
+         ceiling.int8_dot_ops.values.empty() ? "not measured" : spread(ceiling.int8_dot_ops, kGiga, 0)});
   terminal.print(table.text(terminal));
 }
 
@@ -91,20 +119,28 @@ void print_speed(const Report& report, const BenchOptions& options, Terminal& te
                {"of the measured ceiling", Table::Align::kRight}});
   table.row({fmt::format("prompt of {}", options.prompt_tokens), spread(inverse(speed.prefill_seconds, prompt), 1),
              spread(inverse(speed.prefill_seconds, speed.prefill_cost.flops), kGiga, 0) + " GFLOP/s",
-             spread(speed.prefill_share, 0.01, 0) + " % of " + (speed.bf16_dot ? "bf16 dot" : "float32 multiply-add")});
+             spread(speed.prefill_share, 0.01, 0) + " % of " + std::string(name_of(speed.peak))});
   table.row({fmt::format("answer of {}", options.answer_tokens), spread(inverse(speed.decode_seconds, 1), 1, 2),
              spread(inverse(speed.decode_seconds, weight_bytes), kGiga) + " GB/s",
              spread(speed.decode_share, 0.01, 0) + " % of memory read"});
   terminal.print("\n");
   terminal.print_line(fmt::format("{}: {} parameters, {}, {} layers; {} of weights read for a token of the answer",
                                   report.model_name, human_count(parameter_count(report.config)),
-                                  to_string(report.dtype), report.config.layers,
+                                  report.type, report.config.layers,
                                   human_bytes(speed.decode_cost.weight_bytes)));
   terminal.print(table.text(terminal));
   terminal.note(
       fmt::format("medians of {} rounds (smallest to largest); of an answer the median token, 95 % of its "
                   "tokens took less than {}",
                   options.rounds, human_seconds(speed.decode_seconds_p95.median())));
+  if (speed.at_depths.empty()) return;
+  Table depths({{"tokens before", Table::Align::kRight},
+                {"tokens/s", Table::Align::kRight},
+                {fmt::format("of the speed after {}", speed.at_depths[0].depth), Table::Align::kRight}});
+  for (const SpeedSamples::AtDepth& at : speed.at_depths)
+    depths.row({std::to_string(at.depth), spread(inverse(at.decode_seconds, 1), 1, 2), spread(at.ratio, 1, 3)});
+  terminal.print("\n");
+  terminal.print(depths.text(terminal));
 }
 
 void print_training(const TrainSpeed& speed, Terminal& terminal) {
@@ -130,7 +166,8 @@ io::json::object to_json(const Report& report, const BenchOptions& options, int 
     ceilings.push_back(io::json::object{{"threads", ceiling.threads},
                                         {"read_bytes_per_second", figure(ceiling.read_bytes_per_second)},
                                         {"float32_flops_per_second", figure(ceiling.float32_flops)},
-                                        {"bf16_dot_flops_per_second", figure(ceiling.bf16_dot_flops)}});
+                                        {"bf16_dot_flops_per_second", figure(ceiling.bf16_dot_flops)},
+                                        {"int8_dot_ops_per_second", figure(ceiling.int8_dot_ops)}});
   io::json::object out{{"version", version()},          {"commit", commit()}, {"processor", report.machine.processor},
                        {"kernels", cpu::kernels().isa}, {"threads", threads}, {"rounds", options.rounds},
                        {"ceilings", ceilings}};
@@ -140,14 +177,16 @@ io::json::object to_json(const Report& report, const BenchOptions& options, int 
                                   {"parameters", parameter_count(report.config)},
                                   {"active_parameters", active_parameter_count(report.config)},
                                   {"layers", report.config.layers},
-                                  {"dtype", to_string(report.dtype)}};
+                                  {"dtype", report.type}};
   out["prefill"] = io::json::object{
       {"tokens", options.prompt_tokens},
       {"flops", speed.prefill_cost.flops},
       {"seconds", figure(speed.prefill_seconds)},
       {"tokens_per_second", figure(inverse(speed.prefill_seconds, static_cast<double>(options.prompt_tokens)))},
       {"flops_per_second", figure(inverse(speed.prefill_seconds, speed.prefill_cost.flops))},
-      {"ceiling", speed.bf16_dot ? "bf16_dot_flops_per_second" : "float32_flops_per_second"},
+      {"ceiling", speed.peak == SpeedSamples::Peak::kInt8       ? "int8_dot_ops_per_second"
+                  : speed.peak == SpeedSamples::Peak::kBFloat16 ? "bf16_dot_flops_per_second"
+                                                                : "float32_flops_per_second"},
       {"share_of_ceiling", figure(speed.prefill_share)}};
   out["decode"] =
       io::json::object{{"tokens", options.answer_tokens},
@@ -161,6 +200,13 @@ io::json::object to_json(const Report& report, const BenchOptions& options, int 
                         figure(inverse(speed.decode_seconds, static_cast<double>(speed.decode_cost.weight_bytes)))},
                        {"ceiling", "read_bytes_per_second"},
                        {"share_of_ceiling", figure(speed.decode_share)}};
+  io::json::array depths;
+  for (const SpeedSamples::AtDepth& at : speed.at_depths)
+    depths.push_back(io::json::object{{"depth", at.depth},
+                                      {"seconds_per_token", figure(at.decode_seconds)},
+                                      {"tokens_per_second", figure(inverse(at.decode_seconds, 1))},
+                                      {"of_first", figure(at.ratio)}});
+  if (!depths.empty()) out["depths"] = depths;
   if (report.training)
     out["train"] = io::json::object{
         {"tokens", report.training->tokens},
@@ -186,11 +232,26 @@ std::optional<MiniMaxM1> open_model(const BenchOptions& options, Report& report,
   return place_model(ctx, load_host_model(options.model, options.model.model, *ctx.threads));
 }
 
+std::vector<int64_t> parse_depths(const std::string& list) {
+  std::vector<int64_t> depths;
+  for (size_t at = 0; at < list.size();) {
+    const size_t end = std::min(list.find(',', at), list.size());
+    const std::string word = list.substr(at, end - at);
+    int64_t depth = -1;
+    const auto [stop, error] = std::from_chars(word.data(), word.data() + word.size(), depth);
+    if (error != std::errc() || stop != word.data() + word.size() || depth < 0)
+      throw UsageError(fmt::format("--depths {}: \"{}\" is no number of tokens", list, word), "bench");
+    depths.push_back(depth);
+    at = end + 1;
+  }
+  return depths;
+}
+
 // Every round samples the ceiling of all threads, then prompt and answer: a busy neighbour slows both.
 void measure_model(const BenchOptions& options, const MiniMaxM1& model, const Context& ctx, Report& report,
                    Terminal& terminal) {
   report.config = model.config;
-  report.dtype = model.lm_head.data.dtype();
+  report.type = type_of(model);
   const auto sample = [&](CeilingSamples& ceilings) {
     ctx.gpu ? sample_ceilings(*ctx.gpu, ceilings) : sample_ceilings(*ctx.threads, ceilings);
   };
@@ -198,6 +259,7 @@ void measure_model(const BenchOptions& options, const MiniMaxM1& model, const Co
                  {.prompt_tokens = options.prompt_tokens,
                   .answer_tokens = options.answer_tokens,
                   .prefill_chunk = options.prefill_chunk,
+                  .depths = parse_depths(options.depths),
                   .precision = ctx.matmul_precision});
   CeilingSamples warm_up;
   terminal.progress("warming up");
@@ -244,7 +306,7 @@ int run_verb(const BenchOptions& options, Session& session) {
   if (model) measure_model(options, *model, ctx, report, terminal);
   if (model && options.train) {
     terminal.progress("training");
-    report.training = measure_training(report.config, report.dtype, ctx, options.prompt_tokens, options.rounds);
+    report.training = measure_training(report.config, options.dtype, ctx, options.prompt_tokens, options.rounds);
   }
   terminal.clear_progress();
   if (options.json) {
@@ -275,6 +337,7 @@ Command define_bench() {
       .examples = {{"minimax bench", "the ceilings alone"},
                    {"minimax bench MODEL"},
                    {"minimax bench --synthetic s8", "random weights, 5 billion parameters: 10 GB of memory"},
+                   {"minimax bench --synthetic s8 --type q4 --depths 0,4096,16384", "quantized; answers at some depths"},
                    {"minimax bench --synthetic m1-layer2 --layers 1", "one real layer of MiniMax-M1: 12 GB"},
                    {"minimax bench MODEL --json --rounds 20"}},
       .json = &options->json,
@@ -296,6 +359,8 @@ Command define_bench() {
   command.number("--layers", options->layers, "N", "of the synthetic model", "as many as the shape has", 0, 1000);
   command.choice<DType>("--dtype", options->dtype, "TYPE", "of the synthetic weights",
                         {{"bf16", DType::kBFloat16}, {"f16", DType::kFloat16}, {"f32", DType::kFloat32}}, "bf16");
+  command.text("--type", options->type, "RECIPE", "synthetic weights quantized so: q8, q4, \"experts=q4,attention=q8\"");
+  command.text("--depths", options->depths, "N,N,...", "speed of an answer after so many tokens too");
   command.flag("--train", options->train, "steps of training too, over 8 sequences as long as the prompt");
   command.flag("--json", options->json, "as JSON");
   add_model_flags(command, options->model);

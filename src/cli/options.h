@@ -113,9 +113,11 @@ struct BenchOptions {
   std::string synthetic;  ///< a shape with random weights instead
   int64_t layers = 0;     ///< of the synthetic model; 0: as many as the shape has
   DType dtype = DType::kBFloat16;
+  std::string type;  ///< recipe of the synthetic weights; empty: dense, of `dtype`
   int64_t prompt_tokens = 512;
   int64_t answer_tokens = 32;
   int64_t prefill_chunk = 512;
+  std::string depths;  ///< separated by commas
   int rounds = 5;
   bool train = false;  ///< steps of training too
   bool json = false;

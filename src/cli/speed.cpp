@@ -51,6 +51,7 @@ void sample_ceilings(ThreadPool& threads, CeilingSamples& ceilings) {
   ceilings.threads = threads.size();
   ceilings.read_bytes_per_second.values.push_back(cpu::read_bandwidth(threads, kernels));
   ceilings.float32_flops.values.push_back(cpu::fma_peak(threads, kernels));
+  ceilings.int8_dot_ops.values.push_back(cpu::int8_dot_peak(threads, kernels));
   if (kernels.has_bf16_dot) ceilings.bf16_dot_flops.values.push_back(cpu::bf16_dot_peak(threads, kernels));
 }
 
@@ -88,11 +89,15 @@ SpeedTest::SpeedTest(const MiniMaxM1& model, const Context& ctx, const SpeedSett
            " tokens of prompt and ", settings.answer_tokens, " of answer, expected at least one of each");
   ctx_.arena = &arena_;
   ctx_.matmul_precision = settings.precision;
-  const DType dtype = model.lm_head.data.dtype();
+  const DType dtype = model.lm_head.format ? DType::kUInt8 : model.lm_head.data.dtype();
   samples_.prefill_cost = prefill_cost(model.config, dtype, settings.prompt_tokens);
   samples_.decode_cost = decode_cost(model.config, dtype, settings.prompt_tokens + settings.answer_tokens / 2);
-  samples_.bf16_dot = settings.precision == MatmulPrecision::kBFloat16 && dtype == DType::kBFloat16 &&
-                      (ctx.device == Device::kCuda || cpu::kernels().has_bf16_dot);
+  samples_.decode_cost.weight_bytes = decode_weight_bytes(model);
+  if (model.layers.at(0).moe.experts.at(0).gate.format)
+    samples_.peak = SpeedSamples::Peak::kInt8;
+  else if (settings.precision == MatmulPrecision::kBFloat16 && dtype == DType::kBFloat16 &&
+           (ctx.device == Device::kCuda || cpu::kernels().has_bf16_dot))
+    samples_.peak = SpeedSamples::Peak::kBFloat16;
 }
 
 void SpeedTest::run_round(const CeilingSamples& ceilings, const std::function<void(const std::string&)>& progress) {
@@ -144,12 +149,65 @@ void SpeedTest::run_round(const CeilingSamples& ceilings, const std::function<vo
   samples_.prefill_seconds.values.push_back(prefill_seconds);
   samples_.decode_seconds.values.push_back(decode_seconds);
   samples_.decode_seconds_p95.values.push_back(quantile(token_seconds, 0.95));
-  const Samples& peak = samples_.bf16_dot ? ceilings.bf16_dot_flops : ceilings.float32_flops;
+  const Samples& peak = samples_.peak == SpeedSamples::Peak::kInt8       ? ceilings.int8_dot_ops
+                        : samples_.peak == SpeedSamples::Peak::kBFloat16 ? ceilings.bf16_dot_flops
+                                                                         : ceilings.float32_flops;
   if (!peak.values.empty())
     samples_.prefill_share.values.push_back(samples_.prefill_cost.flops / prefill_seconds / peak.values.back());
   if (!ceilings.read_bytes_per_second.values.empty())
     samples_.decode_share.values.push_back(static_cast<double>(samples_.decode_cost.weight_bytes) / decode_seconds /
                                            ceilings.read_bytes_per_second.values.back());
+  run_depths(progress);
+}
+
+struct SpeedTest::Depth {
+  Depth(const ModelConfig& config, int64_t length, int64_t answer_tokens, const Context& ctx)
+      : tokens(length), cache(config, length + answer_tokens + 1, 1, ctx), sequence(cache.open()) {}
+  int64_t tokens;
+  engine::StateCache cache;
+  engine::Sequence sequence;
+};
+
+SpeedTest::~SpeedTest() = default;
+
+/// The answer starts at the same depth every round: it is written over the last one. A lightning layer's state then has
+/// seen more tokens than the sequence is long, which changes numbers and no speed.
+double SpeedTest::decode_seconds_at(Depth& depth) {
+  std::vector<double> token_seconds;
+  Rng rng(round_);
+  const auto forward = [&](std::span<const int32_t> ids) {
+    depth.cache.reserve(depth.sequence, depth.sequence.length + static_cast<int64_t>(ids.size()));
+    engine::BatchBuilder batch;
+    batch.add(depth.sequence, ids, engine::BatchBuilder::Logits::kLast);
+    model_.forward(ctx_, batch.build(), depth.cache.layers());
+    depth.sequence.length += static_cast<int64_t>(ids.size());
+  };
+  const auto random_ids = [&](int64_t count) {
+    std::vector<int32_t> ids(static_cast<size_t>(count));
+    for (int32_t& id : ids) id = static_cast<int32_t>(rng.below(static_cast<uint64_t>(model_.config.vocab)));
+    return ids;
+  };
+  while (depth.sequence.length < depth.tokens)
+    forward(random_ids(std::min(settings_.prefill_chunk, depth.tokens - depth.sequence.length)));
+  for (int64_t token = 0; token < settings_.answer_tokens; ++token)
+    token_seconds.push_back(seconds_of([&] { forward(random_ids(1)); }));
+  depth.sequence.length = depth.tokens;
+  return quantile(token_seconds, 0.5);
+}
+
+void SpeedTest::run_depths(const std::function<void(const std::string&)>& progress) {
+  if (ctx_.device == Device::kCuda) return;
+  for (size_t i = 0; i < settings_.depths.size(); ++i) {
+    progress("depth " + std::to_string(settings_.depths[i]));
+    if (depths_.size() <= i) {
+      depths_.push_back(
+          std::make_unique<Depth>(model_.config, settings_.depths[i], settings_.answer_tokens, ctx_));
+      samples_.at_depths.push_back({.depth = settings_.depths[i]});
+    }
+    const double seconds = decode_seconds_at(*depths_[i]);
+    samples_.at_depths[i].decode_seconds.values.push_back(seconds);
+    samples_.at_depths[i].ratio.values.push_back(samples_.at_depths[0].decode_seconds.values.back() / seconds);
+  }
 }
 
 }  // namespace minimax::cli

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -26,6 +27,7 @@ struct CeilingSamples {
   int threads = 1;
   Samples read_bytes_per_second;
   Samples float32_flops;
+  Samples int8_dot_ops;
   Samples bf16_dot_flops;  ///< empty where the processor has no bf16 dot products
 };
 
@@ -33,6 +35,7 @@ struct SpeedSettings {
   int64_t prompt_tokens = 512;
   int64_t answer_tokens = 32;
   int64_t prefill_chunk = 512;
+  std::vector<int64_t> depths;  ///< answers after so many tokens too, in turns
   MatmulPrecision precision = MatmulPrecision::kFloat32;
 };
 
@@ -40,12 +43,20 @@ struct SpeedSettings {
 struct SpeedSamples {
   Cost prefill_cost;      ///< of the whole prompt
   Cost decode_cost;       ///< of one token in the middle of the answer
-  bool bf16_dot = false;  ///< products run as bf16 dot products: the peak to stand beside
+  enum class Peak : uint8_t { kFloat32, kBFloat16, kInt8 };
+  Peak peak = Peak::kFloat32;  ///< of the arithmetic that most products run in: the one to stand beside
   Samples prefill_seconds;
   Samples decode_seconds;      ///< of one token: the median over an answer
   Samples decode_seconds_p95;  ///< of one token: nineteen in twenty were faster
   Samples prefill_share;       ///< of the arithmetic peak measured in the same round
   Samples decode_share;        ///< of the read bandwidth measured in the same round
+
+  struct AtDepth {
+    int64_t depth;           ///< tokens before the answer
+    Samples decode_seconds;  ///< of one token: the median over an answer
+    Samples ratio;           ///< speed, against that of the first depth in the same round
+  };
+  std::vector<AtDepth> at_depths;
 };
 
 /// Adds one sample of each ceiling; about 0.6 s.
@@ -57,6 +68,7 @@ class SpeedTest {
  public:
   /// `model` lies where `ctx` computes. Of ctx arena and precision are not used.
   SpeedTest(const MiniMaxM1& model, const Context& ctx, const SpeedSettings& settings);
+  ~SpeedTest();
 
   /// One prompt of random ids and one greedy answer, and the shares of the ceilings last sampled. `progress` is told
   /// what comes next.
@@ -64,11 +76,16 @@ class SpeedTest {
   const SpeedSamples& samples() const { return samples_; }
 
  private:
+  struct Depth;  // a sequence of that length, kept from round to round
+  double decode_seconds_at(Depth& depth);
+  void run_depths(const std::function<void(const std::string&)>& progress);
+
   const MiniMaxM1& model_;
   SpeedSettings settings_;
   Arena arena_;
   Context ctx_;
   SpeedSamples samples_;
+  std::vector<std::unique_ptr<Depth>> depths_;
   uint64_t round_ = 0;
 };
 

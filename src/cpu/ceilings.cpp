@@ -89,4 +89,8 @@ double bf16_dot_peak(ThreadPool& threads, const Kernels& kernels) {
   return kernels.has_bf16_dot ? peak(threads, kernels.probe_bf16_dot) : 0;
 }
 
+double int8_dot_peak(ThreadPool& threads, const Kernels& kernels) {
+  return peak(threads, kernels.probe_int8_dot);
+}
+
 }  // namespace minimax::cpu

@@ -20,4 +20,7 @@ double fma_peak(ThreadPool& threads, const Kernels& kernels);
 /// The same for bf16 dot products (4 operations a float32 lane); 0 without `has_bf16_dot`.
 double bf16_dot_peak(ThreadPool& threads, const Kernels& kernels);
 
+/// The same for 8-bit dot products (8 operations a 32-bit lane), in the instructions that packed products use.
+double int8_dot_peak(ThreadPool& threads, const Kernels& kernels);
+
 }  // namespace minimax::cpu

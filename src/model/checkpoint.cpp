@@ -12,11 +12,30 @@ namespace fs = std::filesystem;
 
 // How the names of a folder answer the tensors of a config.
 struct Match {
-  std::vector<std::pair<const ExpectedTensor*, StoredTensor>> found;
+  struct Found {
+    const ExpectedTensor* tensor;
+    StoredTensor stored;
+    std::optional<quant::Format> format;
+  };
+  std::vector<Found> found;
   std::vector<std::string> missing;
   std::set<std::string> unexpected;  // what is left
   std::vector<std::string> ignored, unsupported;
 };
+
+// Where a matrix lies packed: under its published name and the format's. Routers never do.
+std::optional<Match::Found> find_packed(const ExpectedTensor& tensor, const std::set<std::string>& available) {
+  if (tensor.shape.rank() != 2 || tensor.router) return std::nullopt;
+  for (const quant::Format format : quant::all_formats()) {
+    const std::string name = cat(tensor.name, ".", quant::name(format));
+    if (!available.contains(name)) continue;
+    const int64_t outputs = tensor.shape.dim(0), inputs = tensor.shape.dim(1);
+    return Match::Found{&tensor,
+                        {name, {quant::panel_count(outputs), quant::panel_bytes(format, inputs)}},
+                        format};
+  }
+  return std::nullopt;
+}
 
 Match match_names(const ModelConfig& config, const std::vector<ExpectedTensor>& expected,
                   const std::vector<std::string>& names) {
@@ -27,12 +46,15 @@ Match match_names(const ModelConfig& config, const std::vector<ExpectedTensor>& 
     const std::vector<StoredTensor> places = spellings(config, tensor);
     const auto place = std::find_if(places.begin(), places.end(),
                                     [&](const StoredTensor& stored) { return available.contains(stored.name); });
-    if (place == places.end()) {
+    if (place != places.end()) {
+      match.unexpected.erase(place->name);
+      match.found.push_back({&tensor, *place, {}});
+    } else if (auto packed = find_packed(tensor, available)) {
+      match.unexpected.erase(packed->stored.name);
+      match.found.push_back(std::move(*packed));
+    } else {
       match.missing.push_back(tensor.name);
-      continue;
     }
-    match.unexpected.erase(place->name);
-    match.found.emplace_back(&tensor, *place);
   }
   for (auto name = match.unexpected.begin(); name != match.unexpected.end();) {
     const bool ignored = is_ignored_buffer(*name) || (config.tied_embeddings && *name == kHeadName);
@@ -51,13 +73,15 @@ bool is_weight_type(const std::optional<DType>& dtype) {
 }
 
 // What is wrong with type or shape of a stored tensor; empty when nothing.
-std::string misfit(const io::Shards& shards, const StoredTensor& stored) {
+std::string misfit(const io::Shards& shards, const StoredTensor& stored, bool packed) {
   const io::TensorInfo* info = shards.find(stored.name);
   if (!info) return "";  // its file could not be opened, which is a problem of its own
   std::vector<int64_t> dims;
   for (int64_t i = 0; i < stored.shape.rank(); ++i) dims.push_back(stored.shape.dim(i));
   const std::string file = shards.file_of(stored.name)->path().string();
-  if (!is_weight_type(info->dtype))
+  if (packed && info->dtype != DType::kUInt8)
+    return cat(file, ": tensor \"", stored.name, "\" is ", info->dtype_name, ", expected U8");
+  if (!packed && !is_weight_type(info->dtype))
     return cat(file, ": tensor \"", stored.name, "\" is ", info->dtype_name, ", expected BF16, F16 or F32");
   if (info->dims == dims) return "";
   std::string found;
@@ -89,9 +113,9 @@ std::vector<Problem> problems_of(const Match& match, const io::Shards& shards, c
                         cat(folder.string(), ": the weights are quantized in a format that cannot be read yet: ",
                             first_of(match.unsupported, 3))});
   std::set<std::string> checked;  // fused tensors answer many
-  for (const auto& [tensor, stored] : match.found) {
+  for (const auto& [tensor, stored, format] : match.found) {
     if (!checked.insert(stored.name).second) continue;
-    std::string text = misfit(shards, stored);
+    std::string text = misfit(shards, stored, format.has_value());
     if (!text.empty()) problems.push_back({ErrorKind::kInvalidArgument, std::move(text)});
   }
   return problems;
@@ -109,32 +133,40 @@ Checkpoint Checkpoint::open(const fs::path& folder, const io::LoadOptions& optio
     const size_t more = problems.size() - 1;
     throw Error(problems[0].kind, problems[0].message + (more ? cat(" (and ", more, " more problems)") : ""));
   }
-  for (const auto& [tensor, stored] : match.found)
-    checkpoint.places_.emplace(tensor->name, Place{stored, tensor->shape});
+  for (const auto& [tensor, stored, format] : match.found)
+    checkpoint.places_.emplace(tensor->name, Place{stored, tensor->shape, format});
   return checkpoint;
 }
 
 Tensor Checkpoint::tensor(std::string_view name) const {
+  const Weight found = weight(name);
+  MM_CHECK(!found.format, "\"", name, "\" is packed as ", quant::name(*found.format), ", expected a dense tensor");
+  return found.data;
+}
+
+Weight Checkpoint::weight(std::string_view name) const {
   const auto found = places_.find(std::string(name));
   MM_CHECK_KIND(kNotFound, found != places_.end(), "this model has no weight \"", name, "\"");
-  const auto& [stored, shape] = found->second;
+  const auto& [stored, shape, format] = found->second;
   const Tensor whole = shards_.tensor(stored.name);
-  if (stored.shape == shape) return whole;
+  if (format) return packed_weight(whole, *format, shape.dim(0), shape.dim(1));
+  if (stored.shape == shape) return {whole};
   const int64_t columns = stored.shape.dim(-1);
-  return whole.view({whole.elements() / columns, columns}).rows(stored.first_row, stored.first_row + shape.dim(0));
+  return {whole.view({whole.elements() / columns, columns}).rows(stored.first_row, stored.first_row + shape.dim(0))};
 }
 
 LayerWeights Checkpoint::layer(int64_t layer) const {
   MM_CHECK(0 <= layer && layer < config_.layers, "layer ", layer, " of a model with ", config_.layers);
-  const auto get = [&](std::string_view rest) { return tensor(layer_name(layer, rest)); };
+  const auto get = [&](std::string_view rest) { return weight(layer_name(layer, rest)); };
+  const auto vector = [&](std::string_view rest) { return tensor(layer_name(layer, rest)); };
   LayerWeights weights;
   weights.kind = config_.layer_kind[static_cast<size_t>(layer)];
-  weights.attention_norm = get("input_layernorm.weight");
-  weights.moe_norm = get("post_attention_layernorm.weight");
+  weights.attention_norm = vector("input_layernorm.weight");
+  weights.moe_norm = vector("post_attention_layernorm.weight");
   if (weights.kind == LayerKind::kLightning) {
     weights.qkv = get("self_attn.qkv_proj.weight");
     weights.output_gate = get("self_attn.output_gate.weight");
-    weights.lightning_norm = get("self_attn.norm.weight");
+    weights.lightning_norm = vector("self_attn.norm.weight");
     weights.out = get("self_attn.out_proj.weight");
   } else {
     weights.q = get("self_attn.q_proj.weight");
@@ -144,8 +176,8 @@ LayerWeights Checkpoint::layer(int64_t layer) const {
   }
   weights.router = get("block_sparse_moe.gate.weight");
   for (int64_t expert = 0; expert < config_.experts; ++expert)
-    weights.experts.push_back({tensor(expert_name(layer, expert, "w1")), tensor(expert_name(layer, expert, "w3")),
-                               tensor(expert_name(layer, expert, "w2"))});
+    weights.experts.push_back({weight(expert_name(layer, expert, "w1")), weight(expert_name(layer, expert, "w3")),
+                               weight(expert_name(layer, expert, "w2"))});
   if (config_.shared_ffn > 0) {
     weights.shared = {get("shared_mlp.gate_proj.weight"), get("shared_mlp.up_proj.weight"),
                       get("shared_mlp.down_proj.weight")};

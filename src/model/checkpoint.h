@@ -15,37 +15,31 @@
 #include "io/shards.h"
 #include "model/config.h"
 #include "model/tensor_names.h"
+#include "ops/weight.h"
 
 namespace minimax {
 
-/// One gated MLP: down(silu(gate(x)) * up(x)).
-struct MlpWeights {
-  Tensor gate;  ///< w1: [ffn, hidden]
-  Tensor up;    ///< w3: [ffn, hidden]
-  Tensor down;  ///< w2: [hidden, ffn]
-};
-
-/// The weights of one decoder layer, each in the type its file has. Those of the other kind of attention are undefined.
+/// The weights of one decoder layer, each in the type its file has, dense or packed. Those of the other kind of attention are undefined.
 struct LayerWeights {
   LayerKind kind = LayerKind::kLightning;
   Tensor attention_norm;  ///< input_layernorm: [hidden]
   Tensor moe_norm;        ///< post_attention_layernorm: [hidden]
 
   // Lightning attention. qkv rows are head-major: each head's own q | k | v, side by side.
-  Tensor qkv;             ///< [heads * 3 * head_dim, hidden]
-  Tensor output_gate;     ///< [heads * head_dim, hidden]
+  Weight qkv;             ///< [heads * 3 * head_dim, hidden]
+  Weight output_gate;     ///< [heads * head_dim, hidden]
   Tensor lightning_norm;  ///< [heads * head_dim]
 
   // Softmax attention.
-  Tensor q;     ///< [heads * head_dim, hidden]
-  Tensor k, v;  ///< [kv_heads * head_dim, hidden]
+  Weight q;     ///< [heads * head_dim, hidden]
+  Weight k, v;  ///< [kv_heads * head_dim, hidden]
 
-  Tensor out;  ///< of both kinds: [hidden, heads * head_dim]
+  Weight out;  ///< of both kinds: [hidden, heads * head_dim]
 
-  Tensor router;  ///< [experts, hidden]
-  std::vector<MlpWeights> experts;
-  MlpWeights shared;          ///< defined when shared_ffn > 0, with ffn = shared_ffn
-  Tensor shared_coefficient;  ///< [1, hidden]
+  Weight router;  ///< [experts, hidden]
+  std::vector<ExpertWeights> experts;
+  ExpertWeights shared;       ///< defined when shared_ffn > 0, with ffn = shared_ffn
+  Weight shared_coefficient;  ///< [1, hidden]
 };
 
 /// What a folder holds, for a person to read: also of one that cannot be loaded.
@@ -77,7 +71,7 @@ CheckpointReport inspect_checkpoint(const std::filesystem::path& folder);
 class Checkpoint {
  public:
   /// Reads config.json and maps the files (io::Shards::open); bytes are read when they are touched. All weights must
-  /// be there with the shapes of the config, as F32, BF16 or F16. Throws kNotFound naming missing files or weights (all
+  /// be there with the shapes of the config, as F32, BF16, F16 or packed. Throws kNotFound naming missing files or weights (all
   /// files, the first ten weights), kInvalidArgument for what does not fit, and as read_config and Shards::open do.
   static Checkpoint open(const std::filesystem::path& folder, const io::LoadOptions& options = {});
 
@@ -85,13 +79,16 @@ class Checkpoint {
   const io::Shards& shards() const { return shards_; }
 
   /// A weight by its published name, whatever its spelling in the files: a view of mapped bytes, read only. Tensors
-  /// keep their file alive, so the Checkpoint may go. Throws kNotFound for a name that this model does not have.
+  /// keep their file alive, so the Checkpoint may go. Throws kNotFound for a name that this model does not have,
+  /// kInvalidArgument when it is packed.
   Tensor tensor(std::string_view name) const;
+  /// The same of a matrix, which may be packed: stored as "NAME.q4" (docs/formats.md).
+  Weight weight(std::string_view name) const;
 
-  Tensor embedding() const { return tensor(kEmbeddingName); }   ///< [vocab, hidden]
+  Weight embedding() const { return weight(kEmbeddingName); }   ///< [vocab, hidden]
   Tensor final_norm() const { return tensor(kFinalNormName); }  ///< [hidden]
   /// [vocab, hidden]; the embedding when they are tied.
-  Tensor head() const { return tensor(config_.tied_embeddings ? kEmbeddingName : kHeadName); }
+  Weight head() const { return weight(config_.tied_embeddings ? kEmbeddingName : kHeadName); }
   LayerWeights layer(int64_t layer) const;
 
  private:
@@ -100,6 +97,7 @@ class Checkpoint {
   struct Place {
     StoredTensor stored;
     Shape shape;
+    std::optional<quant::Format> format;
   };
 
   ModelConfig config_;

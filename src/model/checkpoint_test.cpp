@@ -185,7 +185,7 @@ TEST(Checkpoint, WeightsAreViewsOfTheFilesAndOutliveTheCheckpoint) {
   Tensor w2;
   {
     const Checkpoint checkpoint = Checkpoint::open(golden("m1-tiny"));
-    w2 = checkpoint.layer(3).experts[5].down;
+    w2 = checkpoint.layer(3).experts[5].down.data;
     const std::string name = expert_name(3, 5, "w2");
     const std::span<const std::byte> bytes = checkpoint.shards().file_of(name)->file().bytes();
     EXPECT_TRUE(w2.raw() > bytes.data() && w2.raw() < bytes.data() + bytes.size());
@@ -220,8 +220,8 @@ TEST(Checkpoint, OpeningTenGigabytesTouchesNoMemory) {
   };
   const int64_t before = resident_bytes();
   const Checkpoint checkpoint = Checkpoint::open(folder.path());
-  EXPECT_EQ(checkpoint.head().dim(0), config.vocab);
-  EXPECT_EQ(checkpoint.layer(1).experts[1].up.dim(1), 6);
+  EXPECT_EQ(checkpoint.head().outputs(), config.vocab);
+  EXPECT_EQ(checkpoint.layer(1).experts[1].up.inputs(), 6);
   EXPECT_LT(resident_bytes() - before, 8 << 20);
 }
 
@@ -234,23 +234,23 @@ TEST(Checkpoint, LayersHoldTheWeightsOfTheirKind) {
     const bool lightning = weights.kind == LayerKind::kLightning;
     EXPECT_EQ(weights.attention_norm.shape(), Shape({config.hidden}));
     EXPECT_TRUE(same(weights.moe_norm, checkpoint.tensor(layer_name(layer, "post_attention_layernorm.weight"))));
-    EXPECT_EQ(weights.qkv.defined(), lightning);
-    EXPECT_EQ(weights.output_gate.defined(), lightning);
+    EXPECT_EQ(weights.qkv.data.defined(), lightning);
+    EXPECT_EQ(weights.output_gate.data.defined(), lightning);
     EXPECT_EQ(weights.lightning_norm.defined(), lightning);
-    EXPECT_EQ(weights.q.defined(), !lightning);
-    EXPECT_EQ(weights.k.defined(), !lightning);
-    EXPECT_EQ(weights.v.defined(), !lightning);
+    EXPECT_EQ(weights.q.data.defined(), !lightning);
+    EXPECT_EQ(weights.k.data.defined(), !lightning);
+    EXPECT_EQ(weights.v.data.defined(), !lightning);
     EXPECT_EQ(weights.out.shape(), Shape({config.hidden, config.attention_dim()}));
-    EXPECT_EQ(weights.router.dtype(), DType::kFloat32);
+    EXPECT_EQ(weights.router.data.dtype(), DType::kFloat32);
     ASSERT_EQ(weights.experts.size(), 8u);
-    EXPECT_TRUE(same(weights.experts[7].gate, checkpoint.tensor(expert_name(layer, 7, "w1"))));
-    EXPECT_TRUE(same(weights.experts[7].up, checkpoint.tensor(expert_name(layer, 7, "w3"))));
-    EXPECT_TRUE(same(weights.experts[7].down, checkpoint.tensor(expert_name(layer, 7, "w2"))));
-    EXPECT_FALSE(weights.shared.gate.defined());
+    EXPECT_TRUE(same(weights.experts[7].gate.data, checkpoint.tensor(expert_name(layer, 7, "w1"))));
+    EXPECT_TRUE(same(weights.experts[7].up.data, checkpoint.tensor(expert_name(layer, 7, "w3"))));
+    EXPECT_TRUE(same(weights.experts[7].down.data, checkpoint.tensor(expert_name(layer, 7, "w2"))));
+    EXPECT_FALSE(weights.shared.gate.data.defined());
   }
   EXPECT_EQ(checkpoint.embedding().shape(), Shape({config.vocab, config.hidden}));
   EXPECT_EQ(checkpoint.final_norm().shape(), Shape({config.hidden}));
-  EXPECT_FALSE(same(checkpoint.head(), checkpoint.embedding()));
+  EXPECT_FALSE(same(checkpoint.head().data, checkpoint.embedding().data));
   EXPECT_THAT(error_of([&] { checkpoint.layer(8); }), HasSubstr("layer 8 of a model with 8"));
   EXPECT_THAT(error_of([&] { checkpoint.tensor("x"); }), HasSubstr("this model has no weight \"x\""));
 }
@@ -304,7 +304,7 @@ TEST(Checkpoint, TiedEmbeddingsNeedNoHeadAndIgnoreOne) {
   save(folder.path(), config, weights);
   EXPECT_EQ(inspect_checkpoint(folder.path()).parameters, parameter_count(small_config()) - 60);
   const Checkpoint checkpoint = Checkpoint::open(folder.path());
-  EXPECT_TRUE(same(checkpoint.head(), checkpoint.embedding()));
+  EXPECT_TRUE(same(checkpoint.head().data, checkpoint.embedding().data));
 }
 
 TEST(Checkpoint, SharedExpertMustFitItsSize) {

@@ -90,4 +90,30 @@ Cost prefill_cost(const ModelConfig& config, DType dtype, int64_t tokens) {
   return cost;
 }
 
+int64_t decode_weight_bytes(const MiniMaxM1& model) {
+  const auto of_expert = [](const ExpertWeights& expert) {
+    return expert.gate.data.bytes() + expert.up.data.bytes() + expert.down.data.bytes();
+  };
+  int64_t bytes = model.lm_head.data.bytes() + model.norm.bytes() +
+                  model.embed_tokens.data.bytes() / std::max<int64_t>(1, model.embed_tokens.outputs());
+  for (const DecoderLayer& layer : model.layers) {
+    bytes += layer.attention_norm.bytes() + layer.moe_norm.bytes();
+    if (const auto* lightning = std::get_if<LightningAttention>(&layer.attention)) {
+      for (const Weight* weight : {&lightning->qkv_proj, &lightning->output_gate, &lightning->out_proj})
+        bytes += weight->data.bytes();
+      bytes += lightning->norm.bytes();
+    } else {
+      const auto& softmax = std::get<SoftmaxAttention>(layer.attention);
+      for (const Weight* weight : {&softmax.q_proj, &softmax.k_proj, &softmax.v_proj, &softmax.o_proj})
+        bytes += weight->data.bytes();
+    }
+    bytes += layer.moe.router.data.bytes();
+    int64_t experts = 0;
+    for (const ExpertWeights& expert : layer.moe.experts) experts += of_expert(expert);
+    bytes += experts / std::max<int64_t>(1, static_cast<int64_t>(layer.moe.experts.size())) * layer.moe.top_k;
+    if (layer.moe.shared) bytes += of_expert(layer.moe.shared->expert) + layer.moe.shared->coefficient.data.bytes();
+  }
+  return bytes;
+}
+
 }  // namespace minimax

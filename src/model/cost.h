@@ -4,7 +4,7 @@
 #include <cstdint>
 
 #include "core/dtype.h"
-#include "model/config.h"
+#include "model/minimax_m1.h"
 
 namespace minimax {
 
@@ -24,5 +24,9 @@ Cost decode_cost(const ModelConfig& config, DType dtype, int64_t context);
 /// A prompt of `tokens`, logits of its last position alone. Weights are counted once, experts as often as tokens can
 /// choose different ones.
 Cost prefill_cost(const ModelConfig& config, DType dtype, int64_t tokens);
+
+/// Bytes of weights that one token reads, in the formats they are in: the embedding's row, one layer after the other
+/// with top_k of its experts, the head.
+int64_t decode_weight_bytes(const MiniMaxM1& model);
 
 }  // namespace minimax

@@ -10,6 +10,7 @@
 #include "ops/linear.h"
 #include "ops/norm.h"
 #include "ops/rotary.h"
+#include "quant/panel.h"
 
 namespace minimax {
 namespace {
@@ -18,7 +19,23 @@ namespace {
 /// whole 2.4 GB embedding table need not be read to find them.
 constexpr int64_t kPaddingIds = 4096;
 
-bool row_is_zero(const Tensor& matrix, int64_t row) {
+/// Looks at the first group of a packed row, which lies where it would in a matrix of that group alone, and at the rest
+/// when that is zero.
+bool packed_row_is_zero(const Weight& weight, int64_t row) {
+  const quant::Format format = *weight.format;
+  const auto* packed = static_cast<const std::byte*>(weight.data.raw());
+  const std::byte* panel = packed + row / quant::kPanelRows * quant::panel_bytes(format, weight.inputs());
+  for (const int64_t inputs : {std::min(quant::kGroup, weight.inputs()), weight.inputs()}) {
+    std::vector<float> values(static_cast<size_t>(inputs));
+    quant::dequantize_rows(format, inputs, panel, row % quant::kPanelRows, 1, values.data());
+    if (std::any_of(values.begin(), values.end(), [](float value) { return value != 0; })) return false;
+  }
+  return true;
+}
+
+bool row_is_zero(const Weight& weight, int64_t row) {
+  if (weight.format) return packed_row_is_zero(weight, row);
+  const Tensor& matrix = weight.data;
   const Tensor bytes = matrix.rows(row, row + 1);
   const auto* first = static_cast<const unsigned char*>(bytes.raw());
   const int64_t count = bytes.bytes();
@@ -95,7 +112,7 @@ std::vector<int32_t> MiniMaxM1::dead_ids() const {
   std::vector<int32_t> ids;
   const int64_t vocab = lm_head.outputs();
   for (int64_t id = 0; id < vocab; ++id)
-    if (row_is_zero(lm_head.data, id) || (id >= vocab - kPaddingIds && row_is_zero(embed_tokens.data, id)))
+    if (row_is_zero(lm_head, id) || (id >= vocab - kPaddingIds && row_is_zero(embed_tokens, id)))
       ids.push_back(static_cast<int32_t>(id));
   return ids;
 }

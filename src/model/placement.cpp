@@ -45,11 +45,17 @@ class Placement {
     else
       x = to_memory(as_dtype(x, dtype), &gpu_);
   }
-  void matrix(Weight& weight) { put(weight.data, matrix_dtype(weight.data)); }
+  void matrix(Weight& weight) {
+    MM_CHECK(!weight.format, "the weights are ", quant::name(*weight.format), ", expected dense ones on a GPU");
+    put(weight.data, matrix_dtype(weight.data));
+  }
   void exact(Tensor& x) { put(x, DType::kFloat32); }
 
   void experts(std::vector<ExpertWeights>& experts) {
     if (experts.empty()) return;
+    for (const ExpertWeights& expert : experts)
+      for (const Weight* weight : {&expert.gate, &expert.up, &expert.down})
+        MM_CHECK(!weight->format, "the experts are ", quant::name(*weight->format), ", expected dense ones on a GPU");
     const DType dtype = matrix_dtype(experts[0].gate.data);
     const int64_t size = experts[0].gate.data.elements();
     const auto count = static_cast<int64_t>(experts.size());
