@@ -57,6 +57,9 @@ void add_model_flags(Command& command, ModelOptions& options) {
   command.choice<bool>("--matmul-precision", options.bfloat16_matmul, "P",
                        "on a CPU, activations in matrix products: exact, or rounded (faster with bf16 dot products)",
                        {{"float32", false}, {"bfloat16", true}}, "float32");
+  command.choice<KvPrecision>("--kv-type", options.kv_precision, "TYPE",
+                              "on a CPU, how keys and values are kept; int8 takes a quarter of the memory",
+                              {{"float32", KvPrecision::kFloat32}, {"int8", KvPrecision::kInt8}}, "float32");
 }
 
 void add_sampling_flags(Command& command, SamplingOptions& options) {

@@ -27,6 +27,7 @@ struct LoadedModel::State {
   Arena arena;
   bool deterministic;
   MatmulPrecision precision = MatmulPrecision::kFloat32;
+  KvPrecision kv_precision = KvPrecision::kFloat32;
   MiniMaxM1 model;
   std::optional<text::Tokenizer> tokenizer;
   std::string no_tokenizer;  // why there is none
@@ -40,7 +41,8 @@ struct LoadedModel::State {
         threads(thread_count),
         arena(gpu.get()),
         deterministic(options.deterministic),
-        precision(precision_of(options, gpu.get())) {}
+        precision(precision_of(options, gpu.get())),
+        kv_precision(options.kv_precision) {}
 
   Context context() {
     return {.device = gpu ? Device::kCuda : Device::kCpu,
@@ -48,6 +50,7 @@ struct LoadedModel::State {
             .arena = &arena,
             .threads = &threads,
             .matmul_precision = precision,
+            .kv_precision = kv_precision,
             .deterministic = deterministic};
   }
 

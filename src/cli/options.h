@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "core/context.h"
 #include "core/dtype.h"
 #include "engine/sampling/sampling_params.h"
 
@@ -47,6 +48,7 @@ struct ModelOptions {
   bool mmap = true;          ///< weights stay in the page cache; else read into memory of our own
   bool mlock = false;        ///< keep them from being paged out
   bool bfloat16_matmul = false;
+  KvPrecision kv_precision = KvPrecision::kFloat32;
   bool exact = false;  ///< on a GPU: float32 throughout, instead of bfloat16 operands
   DeviceChoice device = DeviceChoice::kAuto;
   bool deterministic = false;  ///< on a GPU: bits that do not depend on the batch

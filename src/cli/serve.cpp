@@ -94,6 +94,7 @@ engine::EngineOptions engine_options(const ServeOptions& options, const ModelCon
   engine.speculation.max_drafts = options.drafts;
   engine.thinking = std::make_shared<engine::ThinkingFormat>(engine::thinking_format(tokenizer));
   engine.precision = precision_of(options.model, gpu);
+  engine.kv_precision = options.model.kv_precision;
   engine.gpu = gpu;
   engine.deterministic = options.model.deterministic;
   engine.spill_folder = options.spill_folder;

@@ -19,6 +19,12 @@ enum class MatmulPrecision : uint8_t {
   kBFloat16,  ///< activations rounded to bfloat16, for bf16 weights on CPUs with bf16 dot products; else as kFloat32
 };
 
+/// How the keys and values of softmax layers are kept on a CPU.
+enum class KvPrecision : uint8_t {
+  kFloat32,
+  kInt8,  ///< codes of 8 bits, a scale for each head and token: a quarter of the memory
+};
+
 class Tape;
 struct BalanceLoss;
 class RouterReplay;
@@ -30,6 +36,7 @@ struct Context {
   Arena* arena = nullptr;
   ThreadPool* threads = nullptr;
   MatmulPrecision matmul_precision = MatmulPrecision::kFloat32;
+  KvPrecision kv_precision = KvPrecision::kFloat32;
   Tape* tape = nullptr;  ///< set in training: ops record their gradients (core/tape.h)
   /// With a tape: it keeps the layers' outputs alone, and the backward computes each layer's activations again.
   bool checkpoint_layers = false;

@@ -14,6 +14,17 @@ namespace {
 /// Positions of one work item: with 8 heads to a group, 128 rows share each page they walk.
 constexpr int64_t kItemPositions = 16;
 
+/// Pages of codes have this many more rows of kChunk bytes: a float32 scale for each key.
+constexpr int64_t kScaleRows = 4;
+
+int64_t head_dim_of(const Tensor& k_pages) {
+  return k_pages.dim(2) - (k_pages.dtype() == DType::kUInt8 ? kScaleRows : 0);
+}
+/// Of one kv head.
+int64_t page_bytes(const Tensor& k_pages) {
+  return k_pages.dim(2) * kChunk * size_of(k_pages.dtype());
+}
+
 /// Some consecutive tokens of one sequence against one kv head.
 struct Item {
   int64_t seq, kv_head;
@@ -39,9 +50,13 @@ class Attention {
  public:
   Attention(const Tensor& q, const Tensor& positions, const Tensor& cu_seqlens, const Tensor& page_table,
             const Tensor& k_pages, const Tensor& v_pages, const Tensor& out)
-      : q_(q), out_(out), head_dim_(k_pages.dim(2)), group_(q.dim(1) / (k_pages.dim(1) * head_dim_)) {
+      : q_(q),
+        out_(out),
+        coded_(k_pages.dtype() == DType::kUInt8),
+        head_dim_(head_dim_of(k_pages)),
+        group_(q.dim(1) / (k_pages.dim(1) * head_dim_)) {
     const int64_t kv_heads = k_pages.dim(1), max_pages = page_table.dim(1);
-    const int64_t seqs = cu_seqlens.dim(0) - 1, head_stride = head_dim_ * kChunk;
+    const int64_t seqs = cu_seqlens.dim(0) - 1, head_bytes = page_bytes(k_pages);
     for (int64_t seq = 0; seq < seqs; ++seq) {
       const int64_t begin = cu_seqlens.data<int32_t>()[seq], end = cu_seqlens.data<int32_t>()[seq + 1];
       const int64_t first = positions.data<int32_t>()[begin];
@@ -50,8 +65,8 @@ class Attention {
         page_offsets_.push_back(static_cast<int64_t>(k_page_of_.size()));
         for (int64_t page = 0; page < pages; ++page) {
           const int64_t id = page_table.data<int32_t>()[seq * max_pages + page];
-          k_page_of_.push_back(k_pages.data<float>() + (id * kv_heads + kv_head) * head_stride);
-          v_page_of_.push_back(v_pages.data<float>() + (id * kv_heads + kv_head) * head_stride);
+          k_page_of_.push_back(static_cast<const char*>(k_pages.raw()) + (id * kv_heads + kv_head) * head_bytes);
+          v_page_of_.push_back(static_cast<const char*>(v_pages.raw()) + (id * kv_heads + kv_head) * head_bytes);
         }
       }
       for (int64_t token = begin; token < end; token += kItemPositions)
@@ -116,6 +131,7 @@ class Attention {
                       .q_stride = q_.dim(1),
                       .k_pages = k_page_of_.data() + pages,
                       .v_pages = v_page_of_.data() + pages,
+                      .coded = coded_,
                       .out = partial.out,
                       .max_score = partial.max_score,
                       .weight_sum = partial.weight_sum,
@@ -146,18 +162,50 @@ class Attention {
 
   const Tensor& q_;
   const Tensor& out_;
+  bool coded_;
   int64_t head_dim_, group_, kv_heads_;
-  std::vector<const float*> k_page_of_, v_page_of_;  // by (seq, kv head, page)
-  std::vector<int64_t> page_offsets_;                // by (seq, kv head)
+  std::vector<const void*> k_page_of_, v_page_of_;  // by (seq, kv head, page)
+  std::vector<int64_t> page_offsets_;               // by (seq, kv head)
   std::vector<Item> items_;
 };
 
 }  // namespace
 
+namespace {
+
+/// One head's k or v of one token into its page: value d to place d * stride.
+void store_floats(const float* from, int64_t head_dim, int64_t stride, float* to) {
+  for (int64_t d = 0; d < head_dim; ++d) to[d * stride] = from[d];
+}
+
+/// The same as codes; returns their scale.
+float store_codes(const float* from, int64_t head_dim, int64_t stride, int8_t* to) {
+  float peak = 0;
+  for (int64_t d = 0; d < head_dim; ++d) peak = std::max(peak, std::abs(from[d]));
+  const bool plain = std::isfinite(peak) && peak > 1e-30f;
+  const float inverse = plain ? 127.0f / peak : 0.0f;
+  for (int64_t d = 0; d < head_dim; ++d)
+    to[d * stride] = plain ? static_cast<int8_t>(std::lrintf(from[d] * inverse)) : int8_t{0};
+  // max() takes no notice of a NaN.
+  for (int64_t d = 0; d < head_dim; ++d)
+    if (!std::isfinite(from[d])) return std::numeric_limits<float>::quiet_NaN();
+  return plain ? peak / 127.0f : 0.0f;
+}
+
+}  // namespace
+
 void store_kv(const Context& ctx, const Tensor& k, const Tensor& v, const Tensor& positions, const Tensor& cu_seqlens,
               const Tensor& page_table, const Tensor& k_pages, const Tensor& v_pages) {
-  const int64_t kv_heads = k_pages.dim(1), head_dim = k_pages.dim(2), max_pages = page_table.dim(1);
-  const int64_t seqs = cu_seqlens.dim(0) - 1;
+  const bool coded = k_pages.dtype() == DType::kUInt8;
+  const int64_t kv_heads = k_pages.dim(1), head_dim = head_dim_of(k_pages), max_pages = page_table.dim(1);
+  const int64_t seqs = cu_seqlens.dim(0) - 1, head_bytes = page_bytes(k_pages);
+  const auto store = [&](const float* from, const Tensor& pages, int64_t head, int64_t row, int64_t first,
+                         int64_t stride) {
+    char* page = static_cast<char*>(pages.raw()) + head * head_bytes;
+    if (!coded) return store_floats(from, head_dim, stride, reinterpret_cast<float*>(page) + first);
+    const float scale = store_codes(from, head_dim, stride, reinterpret_cast<int8_t*>(page) + first);
+    reinterpret_cast<float*>(page + head_dim * kChunk)[row] = scale;
+  };
   for (int64_t seq = 0; seq < seqs; ++seq) {
     const int64_t first = cu_seqlens.data<int32_t>()[seq], end = cu_seqlens.data<int32_t>()[seq + 1];
     ctx.threads->parallel_for(end - first, 64, [&](int64_t begin, int64_t stop) {
@@ -166,12 +214,9 @@ void store_kv(const Context& ctx, const Tensor& k, const Tensor& v, const Tensor
         const int64_t page = page_table.data<int32_t>()[seq * max_pages + position / kChunk];
         const int64_t row = position % kChunk;
         for (int64_t head = 0; head < kv_heads; ++head) {
-          const int64_t from = token * kv_heads * head_dim + head * head_dim;
-          const int64_t base = (page * kv_heads + head) * head_dim * kChunk;
-          float* to = k_pages.data<float>() + base + row;
-          for (int64_t d = 0; d < head_dim; ++d) to[d * kChunk] = k.data<float>()[from + d];
-          std::memcpy(v_pages.data<float>() + base + row * head_dim, v.data<float>() + from,
-                      static_cast<size_t>(head_dim) * sizeof(float));
+          const int64_t from = (token * kv_heads + head) * head_dim, place = page * kv_heads + head;
+          store(k.data<float>() + from, k_pages, place, row, row, kChunk);
+          store(v.data<float>() + from, v_pages, place, row, row * head_dim, 1);
         }
       }
     });

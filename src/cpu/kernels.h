@@ -37,11 +37,11 @@ struct QuantizedBlock {
 /// y[row][o] for o in [0, outputs), from panels of packed weights (docs/formats.md) and quantized rows (quantize_row).
 /// A block of 256 of k is summed in integers, exactly; blocks are added in order: the same bits for any number of rows.
 struct PackedArgs {
-  const void* w = nullptr;        ///< the first panel; 32 outputs a panel
-  const int8_t* x = nullptr;      ///< [rows, k padded to 32] codes, rows x_stride apart
-  int64_t x_stride = 0;           ///< bytes
+  const void* w = nullptr;                   ///< the first panel; 32 outputs a panel
+  const int8_t* x = nullptr;                 ///< [rows, k padded to 32] codes, rows x_stride apart
+  int64_t x_stride = 0;                      ///< bytes
   const QuantizedBlock* x_blocks = nullptr;  ///< [rows, blocks]
-  float* y = nullptr;             ///< y[row * y_stride + o]
+  float* y = nullptr;                        ///< y[row * y_stride + o]
   int64_t outputs = 0, rows = 0, k = 0;
   int64_t y_stride = 0;
   void* scratch = nullptr;  ///< kMatmulScratchBytes for this thread alone, 64-byte aligned
@@ -91,8 +91,9 @@ struct LightningArgs {
 struct AttentionArgs {
   const float* q = nullptr;  ///< row r at q + (r / group) * q_stride + (r % group) * head_dim
   int64_t q_stride = 0;
-  const float* const* k_pages = nullptr;  ///< page p of this kv head: [head_dim, kChunk], transposed
-  const float* const* v_pages = nullptr;  ///< [kChunk, head_dim]
+  const void* const* k_pages = nullptr;  ///< page p of this kv head: [head_dim, kChunk] float32, transposed
+  const void* const* v_pages = nullptr;  ///< [kChunk, head_dim] float32
+  bool coded = false;                    ///< pages are int8 instead, and behind them [kChunk] float32 scales of the keys
   float* out = nullptr;                   ///< [rows, head_dim] running sum of exp(score - max) * v
   float* max_score = nullptr;             ///< [rows] running maximum; -inf at the start
   float* weight_sum = nullptr;            ///< [rows] running sum of exp(score - max)
@@ -126,8 +127,8 @@ struct Kernels {
   void (*matmul_q4)(const PackedArgs&);
   void (*matmul_mxfp4)(const PackedArgs&);
   /// Blocks of 256 values as signed bytes: scale = largest magnitude / 127, code = nearest even of value / scale. Codes
-  /// are padded with zeros to a multiple of 32. A block with a number that is not finite has scale NaN. The same bits in
-  /// every table.
+  /// are padded with zeros to a multiple of 32. A block with a number that is not finite has scale NaN. The same bits
+  /// in every table.
   void (*quantize_row)(const float* x, int64_t k, int8_t* codes, QuantizedBlock* blocks);
 
   /// out = x / sqrt(mean(x^2) + eps) * weight over one row.
@@ -166,7 +167,8 @@ struct Kernels {
   // What a ceiling is made of (cpu/ceilings.h). The returned number only keeps the work from being left out.
   float (*probe_fma)(int64_t flops);       ///< does at least `flops`, 2 a multiply-add, from registers
   float (*probe_bf16_dot)(int64_t flops);  ///< likewise, 4 a float32 lane; null without bf16 dot products
-  float (*probe_int8_dot)(int64_t operations);  ///< likewise, 8 a 32-bit lane, in the instructions of the packed products
+  float (*probe_int8_dot)(
+      int64_t operations);  ///< likewise, 8 a 32-bit lane, in the instructions of the packed products
   float (*probe_read)(const float* from, int64_t count);  ///< reads all of it; count a multiple of 128
 
   /// One row of logits (cpu/logits.h). The same bits in every table.

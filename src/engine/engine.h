@@ -63,6 +63,7 @@ struct EngineOptions {
   Speculation speculation;
   std::shared_ptr<const ThinkingFormat> thinking;  ///< null: thinking is not looked at
   MatmulPrecision precision = MatmulPrecision::kFloat32;
+  KvPrecision kv_precision = KvPrecision::kFloat32;  ///< on a CPU; sessions are saved with kFloat32 alone
   /// Where the model's weights lie and steps run; null: the CPU. Sessions cannot be saved from a GPU.
   cuda::Gpu* gpu = nullptr;
   bool deterministic = false;  ///< on a GPU: as Context::deterministic

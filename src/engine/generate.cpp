@@ -19,6 +19,7 @@ EngineOptions engine_options(const ModelConfig& config, const Generator::Options
   engine.max_running = 1;
   engine.step_tokens = options.prefill_chunk;
   engine.precision = ctx.matmul_precision;
+  engine.kv_precision = ctx.kv_precision;
   engine.gpu = ctx.gpu;
   engine.deterministic = ctx.deterministic;
   return engine;

@@ -22,6 +22,7 @@ Scheduler::Scheduler(const MiniMaxM1& model, ThreadPool& threads, const EngineOp
            .arena = &arena_,
            .threads = &threads,
            .matmul_precision = options.precision,
+           .kv_precision = options.kv_precision,
            .deterministic = options.deterministic},
       seats_(model.config, options),
       sessions_(model, options, seats_) {

@@ -14,8 +14,10 @@ int64_t memory_bytes(const ModelConfig& config, const EngineOptions& options) {
 }
 
 Context cache_context(const EngineOptions& options) {
-  return {
-      .device = options.gpu ? Device::kCuda : Device::kCpu, .gpu = options.gpu, .matmul_precision = options.precision};
+  return {.device = options.gpu ? Device::kCuda : Device::kCpu,
+          .gpu = options.gpu,
+          .matmul_precision = options.precision,
+          .kv_precision = options.kv_precision};
 }
 
 bool before(const Answer* a, const Answer* b) {

@@ -32,7 +32,11 @@ KvPages temporary_pages(const Context& ctx, const Batch& batch, int64_t kv_heads
     const Shape shape = {pages, kv_heads, kChunk, head_dim};
     return {ctx.empty(shape, cuda::page_dtype(ctx)), ctx.empty(shape, cuda::page_dtype(ctx))};
   }
-  return {ctx.empty({pages, kv_heads, head_dim, kChunk}), ctx.empty({pages, kv_heads, kChunk, head_dim})};
+  // As a cache would keep them, so that a prompt gives the same bits with one and without.
+  const bool coded = ctx.kv_precision == KvPrecision::kInt8 && !ctx.tape;
+  const DType dtype = coded ? DType::kUInt8 : DType::kFloat32;
+  const int64_t width = head_dim + (coded ? kKvScaleBytes : 0);
+  return {ctx.empty({pages, kv_heads, width, kChunk}, dtype), ctx.empty({pages, kv_heads, kChunk, width}, dtype)};
 }
 
 int64_t longest_sequence(const Batch& batch) {
@@ -90,8 +94,11 @@ Tensor softmax_attention(const Context& ctx, const Tensor& q, const Tensor& k, c
   if (cache) check_pages(batch, pages.k.dim(0));
   if (ctx.device == Device::kCuda)
     return attend_on_gpu(ctx, q, k, v, head_dim, batch, pages, to_memory(page_table, ctx.gpu));
-  MM_CHECK_SHAPE(pages.k, pages.k.dim(0), kv_heads, head_dim, kChunk);
-  MM_CHECK_SHAPE(pages.v, pages.k.dim(0), kv_heads, kChunk, head_dim);
+  const int64_t width = head_dim + (pages.k.dtype() == DType::kUInt8 ? kKvScaleBytes : 0);
+  MM_CHECK_SHAPE(pages.k, pages.k.dim(0), kv_heads, width, kChunk);
+  MM_CHECK_SHAPE(pages.v, pages.k.dim(0), kv_heads, kChunk, width);
+  MM_CHECK(pages.k.dtype() == pages.v.dtype() && (width != head_dim || pages.k.dtype() == DType::kFloat32),
+           "softmax_attention: pages of ", pages.k.dtype(), " and ", pages.v.dtype(), ", expected F32 or U8");
 
   cpu::store_kv(ctx, k, v, batch.positions, batch.cu_seqlens, page_table, pages.k, pages.v);
   Tensor out = ctx.empty(q.shape());

@@ -308,9 +308,27 @@ TEST(SoftmaxAttention, Errors) {
   const Tensor v_pages = Tensor::zeros({2, 2, kChunk, 4}, DType::kFloat32);
   EXPECT_EQ(error_with({k_pages, v_pages}), "no error");
   EXPECT_EQ(error_with({v_pages, v_pages}),
-            "pages.k is [2, 2, 64, 4], expected [2, 2, 4, 64] = [pages.k.dim(0), kv_heads, head_dim, kChunk]");
+            "pages.k is [2, 2, 64, 4], expected [2, 2, 4, 64] = [pages.k.dim(0), kv_heads, width, kChunk]");
   EXPECT_EQ(error_with({k_pages, k_pages}),
-            "pages.v is [2, 2, 4, 64], expected [2, 2, 64, 4] = [pages.k.dim(0), kv_heads, kChunk, head_dim]");
+            "pages.v is [2, 2, 4, 64], expected [2, 2, 64, 4] = [pages.k.dim(0), kv_heads, kChunk, width]");
+}
+
+TEST(SoftmaxAttention, KeysAndValuesOfEightBits) {
+  test::for_each_target([](Context ctx) {
+    test::Random random(11);
+    const int64_t tokens = 150, heads = 6, kv_heads = 2;
+    for (const int64_t head_dim : {4, 20, 64}) {
+      const Tensor q = random.normal({tokens, heads * head_dim}), k = random.normal({tokens, kv_heads * head_dim}),
+                   v = random.normal({tokens, kv_heads * head_dim});
+      const Batch batch = test::batch_of({{0, 0, tokens}});
+      ctx.kv_precision = KvPrecision::kFloat32;
+      const Tensor exactly = softmax_attention(ctx, q, k, v, head_dim, batch, nullptr);
+      ctx.kv_precision = KvPrecision::kInt8;
+      const Tensor coded = softmax_attention(ctx, q, k, v, head_dim, batch, nullptr);
+      EXPECT_LT(test::relative_error(coded, exact(exactly)), 0.03) << head_dim;
+      EXPECT_FALSE(test::same_bits(coded, exactly)) << head_dim;
+    }
+  });
 }
 
 }  // namespace

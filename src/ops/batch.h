@@ -34,7 +34,10 @@ struct Batch {
 Batch place(const Context& ctx, const Batch& batch);
 
 /// KV cache of one softmax layer. On a GPU both are [pages, kv_heads, kChunk, head_dim], and BF16 with
-/// MatmulPrecision::kBFloat16. On the CPU k lies transposed in its page so that vector lanes run over keys.
+/// MatmulPrecision::kBFloat16. On the CPU k lies transposed in its page so that vector lanes run over keys; with
+/// KvPrecision::kInt8 both are U8, and [.., head_dim + kKvScaleBytes, kChunk] of them: codes, then kChunk float32
+/// scales.
+inline constexpr int64_t kKvScaleBytes = 4;
 struct KvPages {
   Tensor k;  ///< [pages, kv_heads, head_dim, kChunk] float32, rotated
   Tensor v;  ///< [pages, kv_heads, kChunk, head_dim] float32

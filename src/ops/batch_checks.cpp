@@ -27,8 +27,11 @@ KvPages make_pages(const Context& ctx, int64_t pages, int64_t kv_heads, int64_t 
     const Shape shape = {pages, kv_heads, kChunk, head_dim};
     return {Tensor::empty(shape, cuda::page_dtype(ctx), ctx.gpu), Tensor::empty(shape, cuda::page_dtype(ctx), ctx.gpu)};
   }
-  return {Tensor::empty({pages, kv_heads, head_dim, kChunk}, DType::kFloat32),
-          Tensor::empty({pages, kv_heads, kChunk, head_dim}, DType::kFloat32)};
+  const bool coded = ctx.kv_precision == KvPrecision::kInt8;
+  const DType dtype = coded ? DType::kUInt8 : DType::kFloat32;
+  const int64_t width = head_dim + (coded ? kKvScaleBytes : 0);
+  return {Tensor::empty({pages, kv_heads, width, kChunk}, dtype),
+          Tensor::empty({pages, kv_heads, kChunk, width}, dtype)};
 }
 
 LightningSlots make_slots(const Context& ctx, int64_t slots, int64_t heads, int64_t head_dim) {

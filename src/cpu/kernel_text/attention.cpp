@@ -3,51 +3,59 @@
 // A row walks the pages at absolute positions in order. For each page: 64 scores (lanes are keys), the page's maximum,
 // weights, one rescale of what was summed before, then the page's values in order (lanes are channels). Nothing depends
 // on how many rows are computed together. Values of keys that a row may not see are not touched.
+#include "cpu/kernel_text/broadcast_tile.h"
 #include "cpu/kernel_text/texts.h"
 
 namespace minimax::cpu::MM_ISA {
 namespace {
 
-constexpr int kRowTile = 4;
 constexpr int kPageVectors = (int)(kChunk / kLanes);
-constexpr int kColumnTile = 4;
+static_assert(kPageVectors % kBroadcastVectors == 0);
 
 /// scores[row][key] = q[row] . k[key] for one page.
-template <int kRows, int kVectors>
-void score_tile(const float* const* q, const float* k, int64_t head_dim, float* scores) {
-  F32 sums[kRows][kVectors] = {};
-  for (int64_t d = 0; d < head_dim; ++d) {
-    F32 keys[kVectors];
-    for (int v = 0; v < kVectors; ++v) keys[v] = load(k + d * kChunk + v * kLanes);
-    for (int row = 0; row < kRows; ++row) {
-      const F32 query = broadcast(q[row][d]);
-      for (int v = 0; v < kVectors; ++v) sums[row][v] = fma(query, keys[v], sums[row][v]);
+template <int kRows, typename Element, typename Fetch>
+MM_INLINE void score_page(const float* const (&q)[kRows], const Element* k, int64_t head_dim, float* scores,
+                          Fetch& fetch) {
+  for (int first = 0; first < kPageVectors; first += kBroadcastVectors) {
+    F32 sums[kRows][kBroadcastVectors] = {};
+    add_products(q, k + first * kLanes, kChunk, head_dim, sums, fetch);
+    MM_UNROLL for (int row = 0; row < kRows; ++row) {
+      MM_UNROLL for (int v = 0; v < kBroadcastVectors; ++v)
+          store(scores + row * kChunk + (first + v) * kLanes, sums[row][v]);
     }
   }
-  for (int row = 0; row < kRows; ++row)
-    for (int v = 0; v < kVectors; ++v) store(scores + row * kChunk + v * kLanes, sums[row][v]);
 }
 
-template <int kRows>
-void score_page(const float* const* q, const float* k, int64_t head_dim, float* scores) {
-  constexpr int kVectors = kPageVectors < 4 ? kPageVectors : 4;
-  for (int v = 0; v < kPageVectors; v += kVectors)
-    score_tile<kRows, kVectors>(q, k + v * kLanes, head_dim, scores + v * kLanes);
+/// Scaled scores of one page; -inf for keys from `visible` on. key_scales: [kChunk], or null for all 1.
+void scale_page(const float* scores, int64_t visible, float scale, const float* key_scales,
+                F32 (&scaled)[kPageVectors]) {
+  MM_UNROLL for (int v = 0; v < kPageVectors; ++v) {
+    scaled[v] = load(scores + v * kLanes) * scale;
+    if (key_scales) scaled[v] *= load(key_scales + v * kLanes);
+  }
+  if (visible == kChunk) return;
+  I32 key;
+  for (int lane = 0; lane < kLanes; ++lane) key[lane] = lane;
+  MM_UNROLL for (int v = 0; v < kPageVectors; ++v) scaled[v] =
+      key + v * kLanes < (int32_t)visible ? scaled[v] : broadcast(-__builtin_inff());
 }
 
 /// Turns one row's scores of a page into weights; returns what the row's sums so far must be multiplied with.
-float weigh_page(float* scores, int64_t visible, float scale, float& max_score, float& weight_sum) {
-  const float kMinusInfinity = -__builtin_inff();
-  for (int64_t key = 0; key < kChunk; ++key) scores[key] = key < visible ? scores[key] * scale : kMinusInfinity;
-  F32 largest = load(scores);
-  for (int v = 1; v < kPageVectors; ++v) largest = max(load(scores + v * kLanes), largest);
+/// Values that are codes times a scale of their key have it in their weight: key_scales and value_scales, or null.
+float weigh_page(float* scores, int64_t visible, float scale, const float* key_scales, const float* value_scales,
+                 float& max_score, float& weight_sum) {
+  F32 scaled[kPageVectors];
+  scale_page(scores, visible, scale, key_scales, scaled);
+  F32 largest = scaled[0];
+  MM_UNROLL for (int v = 1; v < kPageVectors; ++v) largest = max(scaled[v], largest);
   const float page_max = max_of_lanes(largest);
   const float new_max = page_max > max_score ? page_max : max_score;
-  const float rescale = exp(broadcast(max_score - new_max))[0];  // 0 on the first page: exp(-inf)
+  // 0 on the first page: exp(-inf). On most later ones the maximum stays, and exp(0) is exactly 1.
+  const float rescale = new_max == max_score ? 1.0f : exp(broadcast(max_score - new_max))[0];
   F32 sum{};
-  for (int v = 0; v < kPageVectors; ++v) {
-    const F32 weight = exp(load(scores + v * kLanes) - new_max);
-    store(scores + v * kLanes, weight);
+  MM_UNROLL for (int v = 0; v < kPageVectors; ++v) {
+    const F32 weight = exp(scaled[v] - new_max);
+    store(scores + v * kLanes, value_scales ? weight * load(value_scales + v * kLanes) : weight);
     sum += weight;
   }
   weight_sum = weight_sum * rescale + sum_of_lanes(sum);
@@ -55,91 +63,117 @@ float weigh_page(float* scores, int64_t visible, float scale, float& max_score, 
   return rescale;
 }
 
-/// out[row] = out[row] * rescale[row] + sum over keys in order of weight[row][key] * v[key].
-template <int kRows, int kVectors>
-void value_tile(const float* weights, const float* rescale, const float* v, int64_t keys, int64_t head_dim,
-                float* out) {
+/// out[row] = out[row] * rescale[row] + sum over keys in order of weight[row][key] * v[key], for some columns.
+template <int kRows, int kVectors, typename Element, typename Fetch>
+MM_INLINE void add_value_columns(const float* const (&weights)[kRows], const float* rescale, const Element* v,
+                                 int64_t keys, int64_t head_dim, float* out, Fetch& fetch) {
   F32 sums[kRows][kVectors];
-  for (int row = 0; row < kRows; ++row)
-    for (int c = 0; c < kVectors; ++c) sums[row][c] = load(out + row * head_dim + c * kLanes) * rescale[row];
-  for (int64_t key = 0; key < keys; ++key) {
-    F32 values[kVectors];
-    for (int c = 0; c < kVectors; ++c) values[c] = load(v + key * head_dim + c * kLanes);
-    for (int row = 0; row < kRows; ++row) {
-      const F32 weight = broadcast(weights[row * kChunk + key]);
-      for (int c = 0; c < kVectors; ++c) sums[row][c] = fma(weight, values[c], sums[row][c]);
-    }
+  MM_UNROLL for (int row = 0; row < kRows; ++row) {
+    MM_UNROLL for (int c = 0; c < kVectors; ++c) sums[row][c] = load(out + row * head_dim + c * kLanes) * rescale[row];
   }
-  for (int row = 0; row < kRows; ++row)
-    for (int c = 0; c < kVectors; ++c) store(out + row * head_dim + c * kLanes, sums[row][c]);
+  add_products(weights, v, head_dim, keys, sums, fetch);
+  MM_UNROLL for (int row = 0; row < kRows; ++row) {
+    MM_UNROLL for (int c = 0; c < kVectors; ++c) store(out + row * head_dim + c * kLanes, sums[row][c]);
+  }
 }
 
-template <int kRows>
-void add_values(const float* weights, const float* rescale, const float* v, int64_t keys, int64_t head_dim,
-                float* out) {
+/// The same for all columns; row r's weights lie at weights + r * kChunk.
+template <int kRows, typename Element, typename Fetch>
+void add_values(const float* weights, const float* rescale, const Element* v, int64_t keys, int64_t head_dim,
+                float* out, Fetch& fetch) {
+  const float* rows[kRows];
+  for (int row = 0; row < kRows; ++row) rows[row] = weights + row * kChunk;
   int64_t column = 0;
-  for (; column + kColumnTile * kLanes <= head_dim; column += kColumnTile * kLanes)
-    value_tile<kRows, kColumnTile>(weights, rescale, v + column, keys, head_dim, out + column);
+  for (; column + kBroadcastVectors * kLanes <= head_dim; column += kBroadcastVectors * kLanes)
+    add_value_columns<kRows, kBroadcastVectors>(rows, rescale, v + column, keys, head_dim, out + column, fetch);
   for (; column + kLanes <= head_dim; column += kLanes)
-    value_tile<kRows, 1>(weights, rescale, v + column, keys, head_dim, out + column);
+    add_value_columns<kRows, 1>(rows, rescale, v + column, keys, head_dim, out + column, fetch);
   for (; column < head_dim; ++column)
     for (int row = 0; row < kRows; ++row) {
       F32 sum = broadcast(out[row * head_dim + column] * rescale[row]);
       for (int64_t key = 0; key < keys; ++key)
-        sum = fma(broadcast(weights[row * kChunk + key]), broadcast(v[key * head_dim + column]), sum);
+        sum = fma(broadcast(rows[row][key]), broadcast((float)v[key * head_dim + column]), sum);
       out[row * head_dim + column] = sum[0];
     }
 }
 
-template <int kRows>
-void attend_rows(const AttentionArgs& args, int64_t first_row) {
+int64_t position_of(const AttentionArgs& args, int64_t row) {
+  return args.first_position + row / args.group;
+}
+
+/// Rows [first_row, first_row + kRows) against one page. They may stand on both sides of its end. A row that sees
+/// nothing of the page keeps its sums (no keys, rescale 1), which changes no bit of them.
+template <int kRows, typename Element, typename Fetch>
+void attend_page(const AttentionArgs& args, int64_t first_row, int64_t page, Fetch fetch) {
+  const int64_t page_key = page * kChunk;
+  if (page_key > position_of(args, first_row + kRows - 1)) return;  // rows are in order of position
   const float* q[kRows];
-  int64_t last_key[kRows];
   for (int row = 0; row < kRows; ++row) {
     const int64_t r = first_row + row;
     q[row] = args.q + (r / args.group) * args.q_stride + (r % args.group) * args.head_dim;
-    last_key[row] = args.first_position + r / args.group;
   }
   float scores[kRows * kChunk];
+  // The scales of a page of codes lie behind them.
+  const auto* k = static_cast<const Element*>(args.k_pages[page]);
+  const auto* v = static_cast<const Element*>(args.v_pages[page]);
+  const bool coded = sizeof(Element) == 1;
+  const float* key_scales = coded ? (const float*)(const void*)(k + args.head_dim * kChunk) : nullptr;
+  const float* value_scales = coded ? (const float*)(const void*)(v + args.head_dim * kChunk) : nullptr;
+  score_page(q, k, args.head_dim, scores, fetch);
+
   float rescale[kRows];
-  const int64_t first_page = args.first_key / kChunk;
-  for (int64_t page = first_page; page < first_page + kSplitKeys / kChunk; ++page) {
-    const int64_t page_key = page * kChunk;
-    if (page_key > last_key[kRows - 1]) break;  // rows are in order of position: the last sees furthest
-    // The tile's rows may stand on both sides of a page boundary. A row that sees nothing of this page keeps its sums
-    // (no keys, rescale 1), which changes no bit of them.
-    score_page<kRows>(q, args.k_pages[page], args.head_dim, scores);
-    int64_t visible[kRows];
-    int64_t shared = kChunk;
-    for (int row = 0; row < kRows; ++row) {
-      visible[row] = last_key[row] - page_key + 1;
-      if (visible[row] > kChunk) visible[row] = kChunk;
-      if (visible[row] < 0) visible[row] = 0;
-      if (visible[row] < shared) shared = visible[row];
-      rescale[row] = 1;
-      if (visible[row] > 0)
-        rescale[row] = weigh_page(scores + row * kChunk, visible[row], args.scale, args.max_score[first_row + row],
-                                  args.weight_sum[first_row + row]);
-    }
-    // Keys every row of the tile may see, then each row's own last ones. Weight 0 would not do for those a row may not
-    // see: 0 times a later token's infinity is NaN.
-    float* out = args.out + first_row * args.head_dim;
-    const float* v = args.v_pages[page];
-    add_values<kRows>(scores, rescale, v, shared, args.head_dim, out);
-    const float kKeep = 1;
-    for (int row = 0; row < kRows; ++row)
-      if (visible[row] > shared)
-        add_values<1>(scores + row * kChunk + shared, &kKeep, v + shared * args.head_dim, visible[row] - shared,
-                      args.head_dim, out + row * args.head_dim);
+  int64_t visible[kRows];
+  int64_t shared = kChunk;
+  for (int row = 0; row < kRows; ++row) {
+    visible[row] = position_of(args, first_row + row) - page_key + 1;
+    if (visible[row] > kChunk) visible[row] = kChunk;
+    if (visible[row] < 0) visible[row] = 0;
+    if (visible[row] < shared) shared = visible[row];
+    rescale[row] = 1;
+    if (visible[row] > 0)
+      rescale[row] = weigh_page(scores + row * kChunk, visible[row], args.scale, key_scales, value_scales,
+                                args.max_score[first_row + row], args.weight_sum[first_row + row]);
   }
+  // Keys every row of the tile may see, then each row's own last ones. Weight 0 would not do for those a row may not
+  // see: 0 times a later token's infinity is NaN.
+  float* out = args.out + first_row * args.head_dim;
+  add_values<kRows>(scores, rescale, v, shared, args.head_dim, out, fetch);
+  const float kKeep = 1;
+  Nothing nothing;
+  for (int row = 0; row < kRows; ++row)
+    if (visible[row] > shared)
+      add_values<1>(scores + row * kChunk + shared, &kKeep, v + shared * args.head_dim, visible[row] - shared,
+                    args.head_dim, out + row * args.head_dim, nothing);
+}
+
+/// Page by page, so that a page is read from memory once for all rows. The first two tiles of rows bring the next page
+/// nearer, one its k and one its v: with the 8 rows of a decode step reading and computing take about as long.
+template <typename Element>
+void attend_pages(const AttentionArgs& args) {
+  const RowTiles tiles(args.rows);
+  const int64_t last_seen = position_of(args, args.rows - 1) / kChunk;
+  const int64_t first = args.first_key / kChunk, split_end = first + kSplitKeys / kChunk;
+  const int64_t end = last_seen < split_end ? last_seen + 1 : split_end;
+  for (int64_t page = first; page < end; ++page)
+    for (int64_t tile = 0; tile < tiles.count; ++tile) {
+      const int64_t row = tiles.begin(tile), rows = tiles.begin(tile + 1) - row;
+      if (tile < 2 && page + 1 < end) {
+        const Later<2 * sizeof(float) / sizeof(Element)> later{
+            (const char*)(tile == 0 ? args.k_pages : args.v_pages)[page + 1]};
+        with_rows(rows, [&](auto count) { attend_page<count.value, Element>(args, row, page, later); });
+      } else {
+        with_rows(rows, [&](auto count) { attend_page<count.value, Element>(args, row, page, Nothing{}); });
+      }
+    }
 }
 
 }  // namespace
 
 void attend(const AttentionArgs& args) {
-  int64_t row = 0;
-  for (; row + kRowTile <= args.rows; row += kRowTile) attend_rows<kRowTile>(args, row);
-  for (; row < args.rows; ++row) attend_rows<1>(args, row);
+  if (args.coded)
+    attend_pages<int8_t>(args);
+  else
+    attend_pages<float>(args);
 }
 
 void merge_softmax(float* out, float* max_score, float* weight_sum, const float* split_out, float split_max,

@@ -208,9 +208,20 @@ inline F32 max(F32 a, F32 b) {
   return a > b ? a : b;
 }
 inline float max_of_lanes(F32 x) {
+#if defined(__AVX512F__)
+  const __m256 x8 = _mm256_max_ps(_mm512_castps512_ps256((__m512)x), _mm512_extractf32x8_ps((__m512)x, 1));
+#elif defined(__AVX2__)
+  const __m256 x8 = (__m256)x;
+#endif
+#if defined(__AVX2__)
+  const __m128 x4 = _mm_max_ps(_mm256_castps256_ps128(x8), _mm256_extractf128_ps(x8, 1));
+  const __m128 x2 = _mm_max_ps(x4, _mm_movehl_ps(x4, x4));
+  return _mm_cvtss_f32(_mm_max_ss(x2, _mm_movehdup_ps(x2)));
+#else
   float largest = x[0];
   for (int lane = 1; lane < kLanes; ++lane) largest = x[lane] > largest ? x[lane] : largest;
   return largest;
+#endif
 }
 
 /// e^x to about 1 unit in the last place; exactly 0 below -87.3 and infinity above 88 (normal float32 numbers end at
