@@ -46,12 +46,8 @@ struct ThreadPool::Team {
   }
 
   ~Team() {
-    {
-      std::lock_guard lock(mutex);
-      stopping = true;
-      generation.fetch_add(1, std::memory_order_release);
-    }
-    wake.notify_all();
+    stopping.store(true);
+    start();
     for (std::thread& worker : workers) worker.join();
   }
 
@@ -62,14 +58,19 @@ struct ThreadPool::Team {
     grain = grain_size;
     next.store(0, std::memory_order_relaxed);
     pending.store(size - 1, std::memory_order_relaxed);
-    {
-      std::lock_guard lock(mutex);
-      generation.fetch_add(1, std::memory_order_release);
-    }
-    wake.notify_all();
+    start();
     take_pieces();
     wait_for_workers();
     if (failure) std::rethrow_exception(std::exchange(failure, nullptr));
+  }
+
+  /// A run costs no system call while the workers are awake. A worker counts itself among the sleepers before it looks
+  /// at `generation` for the last time, and this looks at the sleepers after it has changed that: one sees the other.
+  void start() {
+    generation.fetch_add(1);
+    if (sleepers.load() == 0) return;
+    std::lock_guard lock(mutex);
+    wake.notify_all();
   }
 
   void take_pieces() {
@@ -97,16 +98,23 @@ struct ThreadPool::Team {
     done.wait(lock, [this] { return pending.load(std::memory_order_acquire) == 0; });
   }
 
+  void wait_for_run(uint64_t seen) {
+    for (int spin = 0; spin < kSpins; ++spin) {
+      if (generation.load(std::memory_order_acquire) != seen) return;
+      pause();
+    }
+    std::unique_lock lock(mutex);
+    sleepers.fetch_add(1);
+    wake.wait(lock, [&] { return generation.load() != seen; });
+    sleepers.fetch_sub(1);
+  }
+
   void work() {
-    uint64_t seen = 0;
-    for (;;) {
-      for (int spin = 0; spin < kSpins && generation.load(std::memory_order_acquire) == seen; ++spin) pause();
-      {
-        std::unique_lock lock(mutex);
-        wake.wait(lock, [&] { return generation.load(std::memory_order_acquire) != seen; });
-        seen = generation.load(std::memory_order_acquire);
-        if (stopping) return;
-      }
+    for (uint64_t seen = 0;;) {
+      wait_for_run(seen);
+      // One more at a time: a run ends only when every worker has taken part.
+      ++seen;
+      if (stopping.load()) return;
       take_pieces();
       if (pending.fetch_sub(1, std::memory_order_acq_rel) == 1) {
         std::lock_guard lock(mutex);
@@ -121,12 +129,13 @@ struct ThreadPool::Team {
   std::mutex mutex;
   std::condition_variable wake, done;
   std::atomic<uint64_t> generation{0};  // counts runs; a change wakes the workers
+  std::atomic<int> sleepers{0};         // workers that are to be woken
   std::atomic<int> pending{0};          // workers that have not finished this run
   std::atomic<int64_t> next{0};         // first index not handed out yet
   const std::function<void(int64_t, int64_t)>* body = nullptr;
   int64_t end = 0, grain = 1;
   std::exception_ptr failure;
-  bool stopping = false;
+  std::atomic<bool> stopping{false};
 };
 
 ThreadPool::ThreadPool(int threads) : team_(std::make_unique<Team>(threads > 0 ? threads : available())) {}
