@@ -15,9 +15,8 @@ namespace {
 constexpr int64_t kPieceStep = 16;
 /// Enough that with many rows x is read from far away seldom (a cache block of the kernel), ...
 constexpr int64_t kPieceOutputs = 128;
-/// ... and with few rows memory is read in long streams: 393 KB pieces reach 76% of the bandwidth where 1.5 MB reach
-/// 77%.
-constexpr int64_t kPieceBytes = 1024 * 1024;
+/// ... and with few rows memory is read in long streams.
+constexpr int64_t kPieceBytes = 4 * 1024 * 1024;
 /// But each thread should have some pieces to take, so that all end together.
 constexpr int64_t kPiecesPerThread = 8;
 
@@ -38,21 +37,23 @@ int64_t outputs_of_piece(const Tensor& weight, int64_t all_outputs, int threads)
 }
 
 void cut_dense(const Product& product, int64_t all_outputs, int threads, std::vector<Piece>& pieces) {
-  const int64_t outputs = product.weight->outputs(), step = outputs_of_piece(product.weight->data, all_outputs, threads);
+  const int64_t outputs = product.weight->outputs(),
+                step = outputs_of_piece(product.weight->data, all_outputs, threads);
   for (int64_t o = 0; o < outputs; o += step) pieces.push_back({&product, o, std::min(o + step, outputs)});
 }
 
-/// In whole panels.
-void cut_packed(const Product& product, int threads, std::vector<Piece>& pieces) {
+/// In whole panels, long stretches and short ones.
+void cut_packed(const Product& product, int threads, std::vector<Piece>& stretches, std::vector<Piece>& rest) {
   const int64_t outputs = product.weight->outputs(), panels = quant::panel_count(outputs);
   const bool few = product.rows <= kFewPackedRows;
   const int64_t share = panels / threads;
   const int64_t stretch = few ? static_cast<int64_t>(kLongStretches * static_cast<double>(share)) : 0;
   const int64_t step = std::max<int64_t>(1, (few ? share - stretch : share) / (few ? 3 : kPiecesPerThread));
   for (int64_t begin = 0; begin < panels;) {
-    const int64_t count = stretch > 0 && begin < stretch * threads ? stretch : step;
-    const int64_t end = std::min(begin + count, panels);
-    pieces.push_back({&product, begin * quant::kPanelRows, std::min(end * quant::kPanelRows, outputs)});
+    const bool is_stretch = begin < stretch * threads;
+    const int64_t end = std::min(begin + (is_stretch ? stretch : step), panels);
+    (is_stretch ? stretches : rest)
+        .push_back({&product, begin * quant::kPanelRows, std::min(end * quant::kPanelRows, outputs)});
     begin = end;
   }
 }
@@ -60,14 +61,15 @@ void cut_packed(const Product& product, int threads, std::vector<Piece>& pieces)
 std::vector<Piece> cut(std::span<const Product> products, int threads) {
   int64_t all_outputs = 0;
   for (const Product& product : products) all_outputs += product.rows > 0 ? product.weight->outputs() : 0;
-  std::vector<Piece> pieces;
+  std::vector<Piece> pieces, rest;
   for (const Product& product : products) {
     if (product.rows == 0) continue;
     if (product.weight->format)
-      cut_packed(product, threads, pieces);
+      cut_packed(product, threads, pieces, rest);
     else
       cut_dense(product, all_outputs, threads, pieces);
   }
+  pieces.insert(pieces.end(), rest.begin(), rest.end());
   return pieces;
 }
 
@@ -103,6 +105,13 @@ std::vector<Tensor> round_values(const Context& ctx, std::span<const Product> pr
   return rounded;
 }
 
+/// Outputs [begin, end), whole panels but for the last.
+void multiply_packed(const Product& product, const QuantizedRows& x, int64_t begin, int64_t end) {
+  const Weight& weight = *product.weight;
+  multiply_panels(*weight.format, static_cast<const std::byte*>(weight.data.raw()), weight.inputs(),
+                  begin / quant::kPanelRows, end - begin, x, 0, product.rows, product.y + begin, weight.outputs());
+}
+
 }  // namespace
 
 void* scratch() {
@@ -122,10 +131,7 @@ void multiply(const Context& ctx, std::span<const Product> products) {
     for (int64_t i = begin; i < end; ++i) {
       const Product& product = *pieces[i].product;
       if (product.weight->format) {
-        multiply_panels(*product.weight->format, static_cast<const std::byte*>(product.weight->data.raw()),
-                        product.weight->inputs(), pieces[i].begin / quant::kPanelRows, pieces[i].end - pieces[i].begin,
-                        quantized[&product - products.data()], 0, product.rows, product.y + pieces[i].begin,
-                        product.weight->outputs());
+        multiply_packed(product, quantized[&product - products.data()], pieces[i].begin, pieces[i].end);
         continue;
       }
       const Tensor& w = product.weight->data;
@@ -164,6 +170,25 @@ void multiply(const Context& ctx, std::span<const Product> products) {
 void linear(const Context& ctx, const Tensor& x, const Weight& weight, const Tensor& out) {
   const Product product{&weight, x.data<float>(), x.dim(0), out.data<float>()};
   multiply(ctx, {&product, 1});
+}
+
+void linear_in_two_parts(const Context& ctx, const Tensor& x, const Weight& weight, const Tensor& out) {
+  const int64_t rows = x.dim(0), outputs = weight.outputs();
+  if (rows == 0) return;
+  const QuantizedRows parts = QuantizedRows::in_two_parts(ctx, x.data<float>(), rows, weight.inputs());
+  const Tensor halves = ctx.empty({2 * rows, outputs});
+  const Product product{&weight, nullptr, 2 * rows, halves.data<float>()};
+  const std::vector<Piece> pieces = cut({&product, 1}, ctx.threads->size());
+  ctx.threads->parallel_for(static_cast<int64_t>(pieces.size()), 1, [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i) {
+      const auto [owner, first, last] = pieces[i];
+      multiply_packed(*owner, parts, first, last);
+      for (int64_t row = 0; row < rows; ++row)
+        for (int64_t o = first; o < last; ++o)
+          out.data<float>()[row * outputs + o] =
+              halves.data<float>()[2 * row * outputs + o] + halves.data<float>()[(2 * row + 1) * outputs + o];
+    }
+  });
 }
 
 }  // namespace minimax::cpu

@@ -8,11 +8,12 @@
 namespace minimax {
 
 Tensor LightningAttention::forward(Context& ctx, const Tensor& x, const Batch& batch, LightningSlots* cache) const {
+  const std::vector<Tensor> projected = ops::linears(ctx, x, {&qkv_proj, &output_gate});
+  const Tensor& gate = projected[1];
   // qkv: [tokens, heads * 3 * head_dim]; SiLU goes over all of it, v included.
-  const Tensor qkv = ops::silu(ctx, ops::linear(ctx, x, qkv_proj));
+  const Tensor qkv = ops::silu(ctx, projected[0]);
   Tensor o = ops::lightning_attention(ctx, qkv, decay, batch, cache);  // [tokens, heads * head_dim]
   o = ops::rms_norm(ctx, o, norm, norm_eps);                           // one mean over all heads
-  const Tensor gate = ops::linear(ctx, x, output_gate);
   return ops::linear(ctx, ops::sigmoid_mul(ctx, gate, o), out_proj);
 }
 

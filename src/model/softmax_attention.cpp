@@ -8,9 +8,10 @@ namespace minimax {
 
 Tensor SoftmaxAttention::forward(Context& ctx, const Tensor& x, const Tensor& rotary, const Batch& batch,
                                  KvPages* cache) const {
-  const Tensor q = ops::rotate(ctx, ops::linear(ctx, x, q_proj), rotary, head_dim);  // [tokens, heads * head_dim]
-  const Tensor k = ops::rotate(ctx, ops::linear(ctx, x, k_proj), rotary, head_dim);  // [tokens, kv_heads * head_dim]
-  const Tensor v = ops::linear(ctx, x, v_proj);
+  const std::vector<Tensor> projected = ops::linears(ctx, x, {&q_proj, &k_proj, &v_proj});
+  const Tensor q = ops::rotate(ctx, projected[0], rotary, head_dim);  // [tokens, heads * head_dim]
+  const Tensor k = ops::rotate(ctx, projected[1], rotary, head_dim);  // [tokens, kv_heads * head_dim]
+  const Tensor& v = projected[2];
   return ops::linear(ctx, ops::softmax_attention(ctx, q, k, v, head_dim, batch, cache), o_proj);
 }
 

@@ -8,22 +8,30 @@
 namespace minimax::ops {
 namespace {
 
-/// `operand` says how a GPU takes x; a CPU goes by ctx.matmul_precision.
-Tensor product(const Context& ctx, const Tensor& x, const Weight& weight, cuda::Operand operand) {
+void check(const Context& ctx, const Tensor& x, const Weight& weight) {
   MM_CHECK_DTYPE(x, DType::kFloat32);
   MM_CHECK(x.rank() == 2 && weight.shape().rank() == 2 && weight.inputs() == x.dim(1), "linear: weight ",
            weight.shape(), " for x ", x.shape());
   MM_CHECK(!weight.format || (ctx.device == Device::kCpu && !ctx.tape), "linear: a ", quant::name(*weight.format),
            " weight, expected a dense one on a GPU and in training");
-  Tensor out = ctx.empty({x.dim(0), weight.outputs()});
-  if (ctx.device == Device::kCuda)
-    cuda::linear(ctx, x, weight.data, operand, out);
-  else
-    cpu::linear(ctx, x, weight, out);
+}
+
+void record(const Context& ctx, const Tensor& x, const Weight& weight, const Tensor& out) {
   if (ctx.tape)
     ctx.tape->record([=](Context& ctx, Gradients& d) {
       if (const Tensor dy = d.take(out); dy.defined()) linear_backward(ctx, x, weight, dy, d);
     });
+}
+
+/// `operand` says how a GPU takes x; a CPU goes by ctx.matmul_precision, and packed weights by `exact`.
+Tensor product(const Context& ctx, const Tensor& x, const Weight& weight, cuda::Operand operand, bool exact) {
+  check(ctx, x, weight);
+  Tensor out = ctx.empty({x.dim(0), weight.outputs()});
+  if (ctx.device == Device::kCuda)
+    cuda::linear(ctx, x, weight.data, operand, out);
+  else
+    weight.format&& exact ? cpu::linear_in_two_parts(ctx, x, weight, out) : cpu::linear(ctx, x, weight, out);
+  record(ctx, x, weight, out);
   return out;
 }
 
@@ -31,7 +39,24 @@ Tensor product(const Context& ctx, const Tensor& x, const Weight& weight, cuda::
 
 Tensor linear(const Context& ctx, const Tensor& x, const Weight& weight) {
   const bool rounds = ctx.matmul_precision == MatmulPrecision::kBFloat16;
-  return product(ctx, x, weight, rounds ? cuda::Operand::kRounded : cuda::Operand::kExact);
+  return product(ctx, x, weight, rounds ? cuda::Operand::kRounded : cuda::Operand::kExact, false);
+}
+
+std::vector<Tensor> linears(const Context& ctx, const Tensor& x, std::initializer_list<const Weight*> weights) {
+  std::vector<Tensor> outs;
+  if (ctx.device == Device::kCuda) {
+    for (const Weight* weight : weights) outs.push_back(linear(ctx, x, *weight));
+    return outs;
+  }
+  std::vector<cpu::Product> products;
+  for (const Weight* weight : weights) {
+    check(ctx, x, *weight);
+    const Tensor& out = outs.emplace_back(ctx.empty({x.dim(0), weight->outputs()}));
+    products.push_back({weight, x.data<float>(), x.dim(0), out.data<float>()});
+  }
+  cpu::multiply(ctx, products);
+  for (size_t i = 0; const Weight* weight : weights) record(ctx, x, *weight, outs[i++]);
+  return outs;
 }
 
 void linear_backward(const Context& ctx, const Tensor& x, const Weight& weight, const Tensor& dy, Gradients& d) {
@@ -49,11 +74,11 @@ void linear_backward(const Context& ctx, const Tensor& x, const Weight& weight, 
 Tensor linear_float32(const Context& ctx, const Tensor& x, const Weight& weight) {
   if (ctx.device == Device::kCuda) {
     const bool rounds = ctx.matmul_precision == MatmulPrecision::kBFloat16;
-    return product(ctx, x, weight, rounds ? cuda::Operand::kTwoParts : cuda::Operand::kExact);
+    return product(ctx, x, weight, rounds ? cuda::Operand::kTwoParts : cuda::Operand::kExact, true);
   }
   Context exact = ctx;
   exact.matmul_precision = MatmulPrecision::kFloat32;
-  return linear(exact, x, weight);
+  return product(exact, x, weight, cuda::Operand::kExact, true);
 }
 
 }  // namespace minimax::ops

@@ -1,6 +1,9 @@
 // Dense product with a weight: y = x W^T.
 #pragma once
 
+#include <initializer_list>
+#include <vector>
+
 #include "core/context.h"
 #include "ops/weight.h"
 
@@ -17,11 +20,15 @@ namespace minimax::ops {
 /// Throws kInvalidArgument when weight does not fit x.
 Tensor linear(const Context& ctx, const Tensor& x, const Weight& weight);
 
+/// The same x with several weights, as one piece of parallel work: linear() of each, with its bits.
+std::vector<Tensor> linears(const Context& ctx, const Tensor& x, std::initializer_list<const Weight*> weights);
+
 /// d[x] += dy W, d[weight] += dy^T x. dy: [rows, out].
 void linear_backward(const Context& ctx, const Tensor& x, const Weight& weight, const Tensor& dy, Gradients& d);
 
 /// As linear, with float32 activations whatever ctx.matmul_precision says: router and LM head. On a GPU with kBFloat16
-/// and a bfloat16 weight, many rows are taken as sums of two bfloat16 numbers, which keep 16 bits of the 24.
+/// and a bfloat16 weight, many rows are taken as sums of two bfloat16 numbers, which keep 16 bits of the 24. A packed
+/// weight takes them as sums of two 8-bit numbers, which keep 15.
 Tensor linear_float32(const Context& ctx, const Tensor& x, const Weight& weight);
 
 }  // namespace minimax::ops

@@ -16,8 +16,7 @@ namespace {
 
 std::vector<cpu::ExpertTensors> tensors_of(std::span<const ExpertWeights> experts) {
   std::vector<cpu::ExpertTensors> tensors;
-  for (const ExpertWeights& expert : experts)
-    tensors.push_back({&expert.gate, &expert.up, &expert.down});
+  for (const ExpertWeights& expert : experts) tensors.push_back({&expert.gate, &expert.up, &expert.down});
   return tensors;
 }
 std::vector<cuda::ExpertTensors> gpu_tensors_of(std::span<const ExpertWeights> experts) {
@@ -149,8 +148,9 @@ Tensor mix_experts(const Context& ctx, const Tensor& x, const Routing& routing,
     MM_CHECK_SHAPE(expert.gate, ffn, hidden);
     MM_CHECK_SHAPE(expert.up, ffn, hidden);
     MM_CHECK_SHAPE(expert.down, hidden, ffn);
-    MM_CHECK(!expert.gate.format || (ctx.device == Device::kCpu && !ctx.tape), "mix_experts: ",
-             quant::name(*expert.gate.format), " weights, expected dense ones on a GPU and in training");
+    MM_CHECK(!expert.gate.format || (ctx.device == Device::kCpu && !ctx.tape),
+             "mix_experts: ", quant::name(*expert.gate.format),
+             " weights, expected dense ones on a GPU and in training");
   }
   if (ctx.device == Device::kCuda) return mix_experts_gpu(ctx, x, routing, experts);
   for (const int32_t expert : routing.experts.span<int32_t>())

@@ -197,11 +197,11 @@ TEST(MixExperts, Errors) {
   };
   const Weight wrong{Tensor::zeros({12, 9}, DType::kFloat32)};
   EXPECT_EQ(with([&](ExpertWeights& e) { e.gate = wrong; }),
-            "expert.gate.data is [12, 9], expected [12, 8] = [ffn, hidden]");
+            "expert.gate is [12, 9], expected [12, 8] = [ffn, hidden]");
   EXPECT_EQ(with([&](ExpertWeights& e) { e.up = wrong; }),
-            "expert.up.data is [12, 9], expected [12, 8] = [ffn, hidden]");
+            "expert.up is [12, 9], expected [12, 8] = [ffn, hidden]");
   EXPECT_EQ(with([&](ExpertWeights& e) { e.down = wrong; }),
-            "expert.down.data is [12, 9], expected [8, 12] = [hidden, ffn]");
+            "expert.down is [12, 9], expected [8, 12] = [hidden, ffn]");
 }
 
 TEST(Expert, AgreesWithFloat64Reference) {
