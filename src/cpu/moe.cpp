@@ -51,9 +51,9 @@ struct ExpertPass {
   int64_t hidden, ffn, top_k, assignments;
   ExpertOrder order;
   const std::vector<int64_t>&starts, &place;
-  Tensor sorted;                // [assignments, hidden] inputs
-  Tensor gate, up, h;           // [assignments, ffn]
-  Tensor y;                     // [assignments, hidden] outputs, not weighted yet
+  Tensor sorted;       // [assignments, hidden] inputs
+  Tensor gate, up, h;  // [assignments, ffn]
+  Tensor y;            // [assignments, hidden] outputs, not weighted yet
 };
 
 }  // namespace

@@ -26,8 +26,8 @@ struct ExpertSum {
 /// Asked for experts that have tokens only.
 using ExpertSums = std::function<ExpertSum(int64_t expert)>;
 
-/// Gradient of experts() with dense weights: dx like x and dweights like weights are written. The experts' hidden activations are computed
-/// again rather than kept.
+/// Gradient of experts() with dense weights: dx like x and dweights like weights are written. The experts' hidden
+/// activations are computed again rather than kept.
 void experts_backward(const Context& ctx, const Tensor& x, const Tensor& chosen, const Tensor& weights,
                       std::span<const ExpertTensors> experts, const Tensor& dout, const Tensor& dx,
                       const Tensor& dweights, const ExpertSums& sums);

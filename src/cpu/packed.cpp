@@ -1,6 +1,7 @@
 #include "cpu/packed.h"
 
 #include <cstring>
+#include <vector>
 
 #include "cpu/isa.h"
 #include "cpu/scratch.h"
@@ -42,6 +43,20 @@ QuantizedRows::QuantizedRows(const Context& ctx, const float* x, int64_t rows, i
   ctx.threads->parallel_for(rows, 8, [&](int64_t begin, int64_t end) {
     for (int64_t row = begin; row < end; ++row) kernels().quantize_row(x + row * k, k, codes(row), blocks(row));
   });
+}
+
+QuantizedRows QuantizedRows::in_two_parts(const Context& ctx, const float* x, int64_t rows, int64_t k) {
+  const QuantizedRows parts(ctx, 2 * rows, k);
+  ctx.threads->parallel_for(rows, 8, [&](int64_t begin, int64_t end) {
+    std::vector<float> rest(static_cast<size_t>(k));
+    for (int64_t row = begin; row < end; ++row) {
+      kernels().quantize_row(x + row * k, k, parts.codes(2 * row), parts.blocks(2 * row));
+      for (int64_t i = 0; i < k; ++i)
+        rest[i] = x[row * k + i] - parts.blocks(2 * row)[i / quant::kBlock].scale * parts.codes(2 * row)[i];
+      kernels().quantize_row(rest.data(), k, parts.codes(2 * row + 1), parts.blocks(2 * row + 1));
+    }
+  });
+  return parts;
 }
 
 void QuantizedRows::copy_row(const QuantizedRows& other, int64_t from, int64_t to) const {

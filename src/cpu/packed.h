@@ -16,6 +16,9 @@ class QuantizedRows {
   /// x: [rows, k].
   QuantizedRows(const Context& ctx, const float* x, int64_t rows, int64_t k);
 
+  /// Rows 2r and 2r + 1 add up to row r of x with 15 bits instead of 8: its codes, and those of what they leave.
+  static QuantizedRows in_two_parts(const Context& ctx, const float* x, int64_t rows, int64_t k);
+
   bool defined() const { return codes_.defined(); }
   int8_t* codes(int64_t row) const { return reinterpret_cast<int8_t*>(codes_.data<uint8_t>()) + row * stride_; }
   QuantizedBlock* blocks(int64_t row) const {

@@ -93,9 +93,10 @@ class PackedExperts {
                         outputs.gate.data(), count);
         multiply_panels(*expert.up->format, panels_of(*expert.up), hidden_, panel, count, in_, first, rows,
                         outputs.up.data(), count);
+        kernels().silu_mul(outputs.gate.data(), outputs.up.data(), rows * count, outputs.gate.data());
         for (int64_t row = 0; row < rows; ++row)
-          kernels().silu_mul(outputs.gate.data() + row * count, outputs.up.data() + row * count, count,
-                             h_.data<float>() + (first + row) * ffn_ + begin);
+          std::memcpy(h_.data<float>() + (first + row) * ffn_ + begin, outputs.gate.data() + row * count,
+                      static_cast<size_t>(count) * sizeof(float));
       }
       for (int64_t row = first; row < first + rows; ++row)
         kernels().quantize_row(h_.data<float>() + row * ffn_ + piece.begin, piece.end - piece.begin,
@@ -114,9 +115,9 @@ class PackedExperts {
     for_each_piece(cut(hidden_, step), [&](const Piece& piece) {
       const Weight& weight = *experts_[piece.expert].down;
       const int64_t first = order_.starts[piece.expert];
-      multiply_panels(*weight.format, panels_of(weight), ffn_, piece.begin / quant::kPanelRows,
-                      piece.end - piece.begin, h_quantized_, first, rows_of(piece.expert),
-                      y_.data<float>() + first * hidden_ + piece.begin, hidden_);
+      multiply_panels(*weight.format, panels_of(weight), ffn_, piece.begin / quant::kPanelRows, piece.end - piece.begin,
+                      h_quantized_, first, rows_of(piece.expert), y_.data<float>() + first * hidden_ + piece.begin,
+                      hidden_);
     });
   }
 

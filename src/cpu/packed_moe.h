@@ -21,8 +21,8 @@ struct ExpertOrder {
 /// Every matrix of every expert is packed.
 bool all_packed(std::span<const ExpertTensors> experts);
 
-/// experts() for such: each touched expert's weights are streamed once; gate, up and SiLU are one pass, at whose end the
-/// product lies quantized.
+/// experts() for such: each touched expert's weights are streamed once; gate, up and SiLU are one pass, at whose end
+/// the product lies quantized.
 void packed_experts(const Context& ctx, const Tensor& x, const Tensor& chosen, const Tensor& weights,
                     std::span<const ExpertTensors> experts, const Tensor& out);
 

@@ -30,9 +30,7 @@ std::optional<Match::Found> find_packed(const ExpectedTensor& tensor, const std:
     const std::string name = cat(tensor.name, ".", quant::name(format));
     if (!available.contains(name)) continue;
     const int64_t outputs = tensor.shape.dim(0), inputs = tensor.shape.dim(1);
-    return Match::Found{&tensor,
-                        {name, {quant::panel_count(outputs), quant::panel_bytes(format, inputs)}},
-                        format};
+    return Match::Found{&tensor, {name, {quant::panel_count(outputs), quant::panel_bytes(format, inputs)}}, format};
   }
   return std::nullopt;
 }

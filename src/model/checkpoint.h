@@ -19,7 +19,8 @@
 
 namespace minimax {
 
-/// The weights of one decoder layer, each in the type its file has, dense or packed. Those of the other kind of attention are undefined.
+/// The weights of one decoder layer, each in the type its file has, dense or packed. Those of the other kind of
+/// attention are undefined.
 struct LayerWeights {
   LayerKind kind = LayerKind::kLightning;
   Tensor attention_norm;  ///< input_layernorm: [hidden]
@@ -71,8 +72,9 @@ CheckpointReport inspect_checkpoint(const std::filesystem::path& folder);
 class Checkpoint {
  public:
   /// Reads config.json and maps the files (io::Shards::open); bytes are read when they are touched. All weights must
-  /// be there with the shapes of the config, as F32, BF16, F16 or packed. Throws kNotFound naming missing files or weights (all
-  /// files, the first ten weights), kInvalidArgument for what does not fit, and as read_config and Shards::open do.
+  /// be there with the shapes of the config, as F32, BF16, F16 or packed. Throws kNotFound naming missing files or
+  /// weights (all files, the first ten weights), kInvalidArgument for what does not fit, and as read_config and
+  /// Shards::open do.
   static Checkpoint open(const std::filesystem::path& folder, const io::LoadOptions& options = {});
 
   const ModelConfig& config() const { return config_; }

@@ -307,6 +307,34 @@ TEST(Checkpoint, TiedEmbeddingsNeedNoHeadAndIgnoreOne) {
   EXPECT_TRUE(same(checkpoint.head().data, checkpoint.embedding().data));
 }
 
+TEST(Checkpoint, PackedMatricesAreFoundUnderTheirFormat) {
+  const ModelConfig config = small_config();
+  test::Folder folder;
+  std::vector<NamedTensor> weights = random_weights(config);
+  const std::string name = expert_name(1, 1, "w3");
+  NamedTensor& stored = named(weights, name);
+  stored.name = name + ".q4";
+  const auto packed_as = [&](int64_t outputs) {
+    const Tensor panels =
+        Tensor::zeros({quant::panel_count(outputs), quant::panel_bytes(quant::Format::kQ4, 6)}, DType::kUInt8);
+    panels.data<uint8_t>()[0] = 5;
+    stored.tensor = panels;
+    save(folder.path(), config, weights);
+  };
+  packed_as(4);
+  const Checkpoint checkpoint = Checkpoint::open(folder.path());
+  const Weight weight = checkpoint.layer(1).experts[1].up;
+  EXPECT_EQ(weight.format, quant::Format::kQ4);
+  EXPECT_EQ(weight.shape(), Shape({4, 6}));
+  EXPECT_TRUE(same(weight.data, stored.tensor));
+  EXPECT_FALSE(checkpoint.layer(1).experts[0].up.format);
+  EXPECT_THAT(error_of([&] { checkpoint.tensor(name); }), HasSubstr("is packed as q4, expected a dense tensor"));
+  EXPECT_THAT(inspect_checkpoint(folder.path()).problems, IsEmpty());
+  packed_as(40);
+  EXPECT_THAT(error_of([&] { Checkpoint::open(folder.path()); }),
+              HasSubstr(name + ".q4\" is [2, 768], expected [1, 768]"));
+}
+
 TEST(Checkpoint, SharedExpertMustFitItsSize) {
   ModelConfig config = small_config();
   config.shared_ffn = 3;

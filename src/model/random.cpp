@@ -251,9 +251,8 @@ MiniMaxM1 draw_model(const ModelConfig& config, AnySource& source) {
     }
   }
   model.norm = ones(hidden);
-  model.lm_head = config.tied_embeddings
-                      ? model.embed_tokens
-                      : source.weight(Role::kHead, std::string(kHeadName), config.vocab, hidden);
+  model.lm_head = config.tied_embeddings ? model.embed_tokens
+                                         : source.weight(Role::kHead, std::string(kHeadName), config.vocab, hidden);
   return model;
 }
 

@@ -120,8 +120,8 @@ MM_INLINE Quad load_quad(const int8_t* from) {
 #endif
 }
 
-/// sum + the four products of each lane: unsigned weights, signed activations. Exact: no step saturates (the two-product
-/// instruction of 8-bit operands would, hence 16-bit ones where there is no four-product one).
+/// sum + the four products of each lane: unsigned weights, signed activations. Exact: no step saturates (the
+/// two-product instruction of 8-bit operands would, hence 16-bit ones where there is no four-product one).
 MM_INLINE I32 dot(I32 sum, Bytes weights, const Quad& x) {
 #if defined(__AVX512VNNI__)
   return (I32)_mm512_dpbusd_epi32((__m512i)sum, (__m512i)weights, (__m512i)x.all);

@@ -1,6 +1,6 @@
 // Products with packed weights, y = x W^T: 8-bit activations, exact integer sums within a block of 256 of k, and blocks
-// added in order in float32. What one block adds does not depend on how many rows are computed together, so neither does
-// any bit of y.
+// added in order in float32. What one block adds does not depend on how many rows are computed together, so neither
+// does any bit of y.
 //
 // Few rows read the codes as they lie: memory takes the time. Many rows first widen a block of a panel to signed bytes,
 // which stay in the first cache while all rows pass by; then multiply-adds take the time.
@@ -177,8 +177,8 @@ void few_rows_of(const PackedArgs& args) {
 
 /// Working memory of a product of many rows.
 struct Waiting {
-  uint8_t wide[kBlock * kPanelRows];          ///< a block's codes as bytes, kWideOffset added: [quads][rows][4]
-  float scales[kGroupsOfBlock][kPanelRows];   ///< where each group has its own
+  uint8_t wide[kBlock * kPanelRows];         ///< a block's codes as bytes, kWideOffset added: [quads][rows][4]
+  float scales[kGroupsOfBlock][kPanelRows];  ///< where each group has its own
   float sums[kWaitingRows][kPanelRows];
 };
 static_assert(sizeof(Waiting) <= kMatmulScratchBytes);
@@ -231,7 +231,9 @@ struct RowPointers {
   MM_INLINE RowPointers(const int8_t* x, int64_t x_stride) : stride(x_stride) {
     MM_UNROLL for (int i = 0; i < (kRows + 2) / 3; ++i) at[i] = x + 3 * i * x_stride;
   }
-  MM_INLINE Quad quad(int row, int quad) const { return load_quad(at[row / 3] + row % 3 * stride + quad * 4); }
+  MM_INLINE Quad quad(int row, int quad) const { return load_quad(at[row / 3] + quad * 4 + row % 3 * stride); }
+  /// GCC would keep every sum of the stride and a constant in a register of its own, and has none.
+  MM_INLINE void forget() { asm("" : "+r"(stride)); }
   MM_INLINE void next_group() {
     MM_UNROLL for (int i = 0; i < (kRows + 2) / 3; ++i) {
       at[i] += kGroup;
@@ -243,6 +245,7 @@ struct RowPointers {
 template <int kRows>
 MM_INLINE void dot_wide_group(const uint8_t* wide, RowPointers<kRows>& x, I32 (&sums)[kRows][kPanelVectors]) {
   MM_UNROLL for (int quad = 0; quad < kQuadsOfGroup; ++quad) {
+    x.forget();
     Bytes weights[kPanelVectors];
     MM_UNROLL for (int v = 0; v < kPanelVectors; ++v) weights[v] =
         load_bytes(wide + quad * kQuadBytes + v * kVectorBytes);
@@ -268,15 +271,15 @@ struct TileArgs {
 };
 
 template <int kRows>
-void tile_of_block(const TileArgs& args, Ahead& ahead) {
-  I32 sums[kRows][kPanelVectors];
-  MM_UNROLL for (int row = 0; row < kRows; ++row) {
-    const I32 start = broadcast_int(-kWideOffset * args.x_blocks[row * args.blocks].total);
-    MM_UNROLL for (int v = 0; v < kPanelVectors; ++v) sums[row][v] = start;
-  }
+void tile_of_block(const TileArgs& args, Ahead ahead) {
+  I32 sums[kRows][kPanelVectors] = {};
   RowPointers<kRows> x(args.x, args.x_stride);
   const uint8_t* wide = args.wide;
+  const float* waiting = args.sums;
   for (int64_t g = 0; g < args.groups; ++g) {
+    __builtin_prefetch(waiting);
+    __builtin_prefetch(waiting + 16);
+    waiting += kPanelRows;
     dot_wide_group<kRows>(wide, x, sums);
     wide += kQuadsOfGroup * kQuadBytes;
     ahead.go_on();
@@ -284,16 +287,18 @@ void tile_of_block(const TileArgs& args, Ahead& ahead) {
   F32 scale[kPanelVectors];
   MM_UNROLL for (int v = 0; v < kPanelVectors; ++v) scale[v] = load(args.scales + v * kLanes);
   MM_UNROLL for (int row = 0; row < kRows; ++row) {
-    const F32 x_scale = broadcast(args.x_blocks[row * args.blocks].scale);
+    const QuantizedBlock& block = args.x_blocks[row * args.blocks];
+    const F32 x_scale = broadcast(block.scale);
+    const I32 offset = broadcast_int(kWideOffset * block.total);
     MM_UNROLL for (int v = 0; v < kPanelVectors; ++v) {
       float* to = args.sums + row * kPanelRows + v * kLanes;
-      store(to, fma(to_floats(sums[row][v]), scale[v] * x_scale, args.first ? F32{} : load(to)));
+      store(to, fma(to_floats(sums[row][v] - offset), scale[v] * x_scale, args.first ? F32{} : load(to)));
     }
   }
 }
 
 template <int kRows>
-void tile_of_groups(const TileArgs& args, Ahead& ahead) {
+void tile_of_groups(const TileArgs& args, Ahead ahead) {
   F32 total[kRows][kPanelVectors] = {};
   RowPointers<kRows> x(args.x, args.x_stride);
   const uint8_t* wide = args.wide;
@@ -322,7 +327,7 @@ void tile_of_groups(const TileArgs& args, Ahead& ahead) {
 }
 
 template <bool kBlockScale, int kRows>
-void tile_of_rows(int64_t rows, const TileArgs& args, Ahead& ahead) {
+void tile_of_rows(int64_t rows, const TileArgs& args, Ahead ahead) {
   if constexpr (kRows > 1)
     if (rows < kRows) return tile_of_rows<kBlockScale, kRows - 1>(rows, args, ahead);
   if constexpr (kBlockScale)
@@ -352,8 +357,7 @@ void many_rows(const PackedArgs& args, int64_t p, int64_t first_row, int64_t row
         store(waiting.scales[0] + v * kLanes, scale_of_block<Format>(panel, block, v));
     } else {
       for (int64_t g = 0; g < groups; ++g)
-        for (int v = 0; v < kPanelVectors; ++v)
-          store(waiting.scales[g] + v * kLanes, Format::scale(block, g, v));
+        for (int v = 0; v < kPanelVectors; ++v) store(waiting.scales[g] + v * kLanes, Format::scale(block, g, v));
     }
     const int64_t lines = (Format::kBlockHeader + groups * Format::kGroupBytes) / 64;
     Ahead ahead{block + lines * 64, (lines + groups * tiles - 1) / (groups * tiles), nullptr, args.x_stride};
@@ -367,6 +371,7 @@ void many_rows(const PackedArgs& args, int64_t p, int64_t first_row, int64_t row
           TileArgs{wide, groups, waiting.scales[0], args.x + row * args.x_stride + b * kBlock, args.x_stride,
                    args.x_blocks + row * layout.blocks + b, layout.blocks, waiting.sums[begin], b == 0},
           ahead);
+      ahead.weights += groups * ahead.lines_a_step * 64;
     }
   }
   const int64_t outputs = least(kPanelRows, args.outputs - p * kPanelRows);

@@ -1,8 +1,8 @@
 // How the packed formats of quant/format.h lie in memory, and what a kernel needs of each.
 //
 // A panel holds 32 rows of a weight, in blocks of 256 of k: a header of scales and steps, then groups of 32 of k. A
-// group is a row of quads: for four neighbouring k, the four codes of each of the 32 rows, so that the 32-bit lanes of a
-// vector are rows. Codes are unsigned.
+// group is a row of quads: for four neighbouring k, the four codes of each of the 32 rows, so that the 32-bit lanes of
+// a vector are rows. Codes are unsigned.
 //
 // In a stepped format a block of a row is scale * step[group] * (code - zero[group]), and step * (code - zero) fits a
 // signed byte. All sums over a block are integers below 2^24 whatever the order: exact.
