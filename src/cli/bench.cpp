@@ -101,11 +101,11 @@ void print_ceilings(const Report& report, Terminal& terminal) {
                {"bf16 dot, GFLOP/s", Table::Align::kRight},
                {"int8 dot, GOP/s", Table::Align::kRight}});
   for (const CeilingSamples& ceiling : report.ceilings)
-    table.row(
-        {ceiling.threads > 0 ? std::to_string(ceiling.threads) : "GPU", spread(ceiling.read_bytes_per_second, kGiga),
-         ceiling.float32_flops.values.empty() ? "not measured" : spread(ceiling.float32_flops, kGiga, 0),
-         ceiling.bf16_dot_flops.values.empty() ? "no such instruction" : spread(ceiling.bf16_dot_flops, kGiga, 0),
-         ceiling.int8_dot_ops.values.empty() ? "not measured" : spread(ceiling.int8_dot_ops, kGiga, 0)});
+    table.row({ceiling.threads > 0 ? std::to_string(ceiling.threads) : "GPU",
+               spread(ceiling.read_bytes_per_second, kGiga),
+               ceiling.float32_flops.values.empty() ? "not measured" : spread(ceiling.float32_flops, kGiga, 0),
+               ceiling.bf16_dot_flops.values.empty() ? "no such instruction" : spread(ceiling.bf16_dot_flops, kGiga, 0),
+               ceiling.int8_dot_ops.values.empty() ? "not measured" : spread(ceiling.int8_dot_ops, kGiga, 0)});
   terminal.print(table.text(terminal));
 }
 
@@ -125,9 +125,8 @@ void print_speed(const Report& report, const BenchOptions& options, Terminal& te
              spread(speed.decode_share, 0.01, 0) + " % of memory read"});
   terminal.print("\n");
   terminal.print_line(fmt::format("{}: {} parameters, {}, {} layers; {} of weights read for a token of the answer",
-                                  report.model_name, human_count(parameter_count(report.config)),
-                                  report.type, report.config.layers,
-                                  human_bytes(speed.decode_cost.weight_bytes)));
+                                  report.model_name, human_count(parameter_count(report.config)), report.type,
+                                  report.config.layers, human_bytes(speed.decode_cost.weight_bytes)));
   terminal.print(table.text(terminal));
   terminal.note(
       fmt::format("medians of {} rounds (smallest to largest); of an answer the median token, 95 % of its "
@@ -290,6 +289,7 @@ int run_verb(const BenchOptions& options, Session& session) {
                     .arena = &arena,
                     .threads = &threads,
                     .matmul_precision = precision_of(options.model, gpu.get()),
+                    .kv_precision = options.model.kv_precision,
                     .deterministic = options.model.deterministic};
   const std::optional<MiniMaxM1> model = open_model(options, report, ctx, terminal);
   if (model && gpu) report.ceilings.emplace_back().threads = 0;  // sampled between prompts and answers
@@ -337,7 +337,8 @@ Command define_bench() {
       .examples = {{"minimax bench", "the ceilings alone"},
                    {"minimax bench MODEL"},
                    {"minimax bench --synthetic s8", "random weights, 5 billion parameters: 10 GB of memory"},
-                   {"minimax bench --synthetic s8 --type q4 --depths 0,4096,16384", "quantized; answers at some depths"},
+                   {"minimax bench --synthetic s8 --type q4 --depths 0,4096,16384",
+                    "quantized; answers at some depths"},
                    {"minimax bench --synthetic m1-layer2 --layers 1", "one real layer of MiniMax-M1: 12 GB"},
                    {"minimax bench MODEL --json --rounds 20"}},
       .json = &options->json,
@@ -359,7 +360,8 @@ Command define_bench() {
   command.number("--layers", options->layers, "N", "of the synthetic model", "as many as the shape has", 0, 1000);
   command.choice<DType>("--dtype", options->dtype, "TYPE", "of the synthetic weights",
                         {{"bf16", DType::kBFloat16}, {"f16", DType::kFloat16}, {"f32", DType::kFloat32}}, "bf16");
-  command.text("--type", options->type, "RECIPE", "synthetic weights quantized so: q8, q4, \"experts=q4,attention=q8\"");
+  command.text("--type", options->type, "RECIPE",
+               "synthetic weights quantized so: q8, q4, \"experts=q4,attention=q8\"");
   command.text("--depths", options->depths, "N,N,...", "speed of an answer after so many tokens too");
   command.flag("--train", options->train, "steps of training too, over 8 sequences as long as the prompt");
   command.flag("--json", options->json, "as JSON");

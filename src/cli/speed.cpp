@@ -200,8 +200,7 @@ void SpeedTest::run_depths(const std::function<void(const std::string&)>& progre
   for (size_t i = 0; i < settings_.depths.size(); ++i) {
     progress("depth " + std::to_string(settings_.depths[i]));
     if (depths_.size() <= i) {
-      depths_.push_back(
-          std::make_unique<Depth>(model_.config, settings_.depths[i], settings_.answer_tokens, ctx_));
+      depths_.push_back(std::make_unique<Depth>(model_.config, settings_.depths[i], settings_.answer_tokens, ctx_));
       samples_.at_depths.push_back({.depth = settings_.depths[i]});
     }
     const double seconds = decode_seconds_at(*depths_[i]);

@@ -41,8 +41,8 @@ struct SpeedSettings {
 
 /// One figure a round for everything, so that values of one round may be divided by each other.
 struct SpeedSamples {
-  Cost prefill_cost;      ///< of the whole prompt
-  Cost decode_cost;       ///< of one token in the middle of the answer
+  Cost prefill_cost;  ///< of the whole prompt
+  Cost decode_cost;   ///< of one token in the middle of the answer
   enum class Peak : uint8_t { kFloat32, kBFloat16, kInt8 };
   Peak peak = Peak::kFloat32;  ///< of the arithmetic that most products run in: the one to stand beside
   Samples prefill_seconds;
