@@ -189,15 +189,22 @@ void Scheduler::admit() {
 
 /// Answers whose prompts were cached to the last token, logits and all, have their next token without a forward pass.
 void Scheduler::speak_from_cache() {
-  const std::vector<Answer*> running = seats_.running();
-  for (Answer* answer : running) {
-    if (!answer->logits.defined() || answer->phase != Answer::Phase::kRunning) continue;
-    const Tensor logits = std::exchange(answer->logits, {}).view({1, model_.config.vocab});
-    Run run{.answer = answer, .start = answer->length(), .count = 0};
-    scratch_.resize(std::max<size_t>(scratch_.size(), 1));
-    choose(run, logits, scratch_[0]);
-    settle(run, logits);
+  std::vector<Run> runs;
+  std::vector<Tensor> logits;  // of each
+  for (Answer* answer : seats_.running()) {
+    if (!answer->logits.defined()) continue;
+    runs.push_back({.answer = answer, .start = answer->length(), .count = 0});
+    logits.push_back(std::exchange(answer->logits, {}).view({1, model_.config.vocab}));
   }
+  if (runs.empty()) return;
+  scratch_.resize(std::max(scratch_.size(), runs.size()));
+  // After a prompt with hundreds of answers these are hundreds.
+  ctx_.threads->parallel_for(static_cast<int64_t>(runs.size()), 1, [&](int64_t begin, int64_t end) {
+    for (auto i = static_cast<size_t>(begin); i < static_cast<size_t>(end); ++i)
+      choose(runs[i], logits[i], scratch_[i]);
+  });
+  for (size_t i = 0; i < runs.size(); ++i)
+    if (runs[i].answer->phase == Answer::Phase::kRunning) settle(runs[i], logits[i]);
 }
 
 std::vector<Scheduler::Run> Scheduler::plan() {

@@ -20,6 +20,8 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
+constexpr int64_t kUsualTokens = 512;
+
 double seconds_since(Clock::time_point begin) {
   return std::chrono::duration<double>(Clock::now() - begin).count();
 }
@@ -134,6 +136,11 @@ class Rollout {
     group.samples.resize(static_cast<size_t>(options_.group_size));
     std::vector<Attempting*> attempts;
     for (Sample& sample : group.samples) {
+      // Room for most answers, so that a step of hundreds of tokens moves few of them.
+      const size_t room = prompt.size() + static_cast<size_t>(std::min(options_.window, kUsualTokens));
+      sample.tokens.reserve(room);
+      sample.sampled.reserve(room);
+      sample.log_probs.reserve(room);
       sample.tokens = prompt;
       sample.sampled.assign(prompt.size(), 0);
       sample.log_probs.assign(prompt.size(), 0);
