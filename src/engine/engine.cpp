@@ -44,8 +44,6 @@ void validate(const EngineOptions& options) {
   MM_CHECK(options.context >= 1, "context is ", options.context, ", expected at least 1");
   MM_CHECK(options.memory_bytes >= 0, "memory_bytes is ", options.memory_bytes, ", expected at least 0");
   MM_CHECK(options.spill_bytes >= 0, "spill_bytes is ", options.spill_bytes, ", expected at least 0");
-  MM_CHECK(!options.gpu || options.spill_folder.empty(),
-           "spill_folder is given, but cached prefixes on a GPU cannot go to files yet");
   MM_CHECK(options.admit_every >= 1, "admit_every is ", options.admit_every, ", expected at least 1");
   MM_CHECK(options.max_running >= 1, "max_running is ", options.max_running, ", expected at least 1");
   MM_CHECK(options.max_waiting >= 1, "max_waiting is ", options.max_waiting, ", expected at least 1");
@@ -307,12 +305,10 @@ bool Engine::drop_session(const std::string& name) {
 }
 
 SessionInfo Engine::save_session(const std::string& name, const std::filesystem::path& path) {
-  MM_CHECK(!impl_->options.gpu, "sessions cannot be saved from a GPU or read into one yet");
   return impl_->between_steps([&] { return impl_->scheduler.sessions().save(name, path); });
 }
 
 SessionInfo Engine::load_session(const std::filesystem::path& path) {
-  MM_CHECK(!impl_->options.gpu, "sessions cannot be saved from a GPU or read into one yet");
   return impl_->between_steps([&] { return impl_->scheduler.sessions().load(path); });
 }
 

@@ -64,7 +64,7 @@ struct EngineOptions {
   std::shared_ptr<const ThinkingFormat> thinking;  ///< null: thinking is not looked at
   MatmulPrecision precision = MatmulPrecision::kFloat32;
   KvPrecision kv_precision = KvPrecision::kFloat32;  ///< on a CPU; sessions are saved with kFloat32 alone
-  /// Where the model's weights lie and steps run; null: the CPU. Sessions cannot be saved from a GPU.
+  /// Where the model's weights lie and steps run; null: the CPU.
   cuda::Gpu* gpu = nullptr;
   bool deterministic = false;  ///< on a GPU: as Context::deterministic
   /// On a GPU: tokens of which a temperature and banned ids decide are chosen there, and their logits stay there.

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "engine/state/file_layout.h"
+
 namespace minimax::engine {
 namespace {
 
@@ -44,7 +46,7 @@ Seats::Seats(const ModelConfig& config, const EngineOptions& options)
     SavedSession prefix;
     prefix.salt = parts.salt;
     prefix.ids = parts.ids;
-    prefix.snapshot = cache_.view(*parts.mark, parts.pages);
+    prefix.snapshot = in_file_layout(cache_.view(*parts.mark, parts.pages));
     prefix.logits = parts.logits;
     spill_.put(prefix, config_);
   };

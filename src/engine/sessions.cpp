@@ -1,11 +1,13 @@
 #include "engine/sessions.h"
 
+#include "engine/state/file_layout.h"
+
 #include <algorithm>
 
 namespace minimax::engine {
 
 const ModelTag& Sessions::tag() {
-  if (!tag_) tag_ = model_tag(model_, options_.precision);
+  if (!tag_) tag_ = model_tag(model_, options_.precision, options_.gpu != nullptr);
   return *tag_;
 }
 
@@ -37,7 +39,7 @@ void Sessions::put(const std::string& name, const std::string& salt, std::span<c
   session.tokens = static_cast<int64_t>(ids.size());
   session.ids.assign(ids.begin(), ids.end());
   session.snapshot = snapshot;
-  session.kernels = kernels_name(options_.precision);
+  session.kernels = kernels_name(options_.precision, options_.gpu != nullptr);
   session.finished = finished;
 }
 
@@ -80,7 +82,7 @@ SessionInfo Sessions::save(const std::string& name, const std::filesystem::path&
   SavedSession saved;
   if (seats_.prefixes().has(session.snapshot)) {
     const PrefixCache::Parts parts = seats_.prefixes().parts(session.snapshot);
-    saved.snapshot = seats_.cache().view(*parts.mark, parts.pages);
+    saved.snapshot = in_file_layout(seats_.cache().view(*parts.mark, parts.pages));
     saved.logits = parts.logits;
   } else {
     const SavedSession* on_disk = spilled(session);

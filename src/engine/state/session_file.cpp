@@ -154,8 +154,9 @@ class Reader {
 
 }  // namespace
 
-std::string kernels_name(MatmulPrecision precision) {
-  return cat(cpu::kernels().isa, precision == MatmulPrecision::kBFloat16 ? ", bfloat16 products" : ", exact products");
+std::string kernels_name(MatmulPrecision precision, bool on_gpu) {
+  return cat(on_gpu ? "GPU" : cpu::kernels().isa,
+             precision == MatmulPrecision::kBFloat16 ? ", bfloat16 products" : ", exact products");
 }
 
 namespace {
@@ -170,7 +171,7 @@ void add_bytes(const Tensor& tensor, int64_t begin, int64_t size, Checksum& sum)
 
 }  // namespace
 
-ModelTag model_tag(const MiniMaxM1& model, MatmulPrecision precision) {
+ModelTag model_tag(const MiniMaxM1& model, MatmulPrecision precision, bool on_gpu) {
   Checksum sum;
   ModelConfig config = model.config;
   config.warnings.clear();
@@ -190,7 +191,7 @@ ModelTag model_tag(const MiniMaxM1& model, MatmulPrecision precision) {
     for (int64_t sample = 0; sample < kSamples; ++sample)
       add_bytes(parameter.value, (bytes - kPage) / (kSamples - 1) * sample / kPage * kPage, kPage, sum);
   }
-  return {sum.hex(), kernels_name(precision)};
+  return {sum.hex(), kernels_name(precision, on_gpu)};
 }
 
 void write_session(const std::filesystem::path& path, const SavedSession& session, const ModelTag& tag) {

@@ -17,12 +17,12 @@ struct ModelTag {
   /// Hash of the config and the weights, 16 hexadecimal digits: of all bytes of a model of up to kHashedWhole, else of
   /// each weight's shape and eight pages spread over it.
   std::string model;
-  std::string kernels;  ///< instruction set and precision of products
+  std::string kernels;  ///< instruction set, or a GPU, and precision of products
 };
 
-std::string kernels_name(MatmulPrecision precision);
+std::string kernels_name(MatmulPrecision precision, bool on_gpu = false);
 constexpr int64_t kHashedWhole = int64_t{256} << 20;
-ModelTag model_tag(const MiniMaxM1& model, MatmulPrecision precision);
+ModelTag model_tag(const MiniMaxM1& model, MatmulPrecision precision, bool on_gpu = false);
 
 struct SavedSession {
   std::string name;

@@ -8,6 +8,8 @@
 #include <cstring>
 #include <limits>
 
+#include "engine/state/file_layout.h"
+
 namespace minimax::engine {
 namespace {
 
@@ -240,8 +242,8 @@ void StateCache::load_slot(int32_t slot, const StateMark& mark) {
     if (!to.state.defined()) continue;
     copy_row(from.state, 0, to.state, slot);
     if (mark.length % kChunk == 0) continue;
-    copy_row(from.k_window, 0, to.k_window, slot);
-    copy_row(from.v_window, 0, to.v_window, slot);
+    copy_row(in_cache_layout(from.k_window, to.k_window, true), 0, to.k_window, slot);
+    copy_row(in_cache_layout(from.v_window, to.v_window, false), 0, to.v_window, slot);
   }
 }
 
@@ -319,8 +321,9 @@ Sequence StateCache::restore(const Snapshot& snapshot) {
       MM_CHECK(snapshot.pages[i].size() == sequence.pages.size(), "snapshot has ", snapshot.pages[i].size(),
                " pages in layer ", i, ", expected ", sequence.pages.size());
       for (size_t page = 0; page < sequence.pages.size(); ++page) {
-        copy_row(snapshot.pages[i][page].k, 0, layers_[i].kv.k, sequence.pages[page]);
-        copy_row(snapshot.pages[i][page].v, 0, layers_[i].kv.v, sequence.pages[page]);
+        const KvPages &from = snapshot.pages[i][page], &to = layers_[i].kv;
+        copy_row(in_cache_layout(from.k, to.k, true), 0, to.k, sequence.pages[page]);
+        copy_row(in_cache_layout(from.v, to.v, false), 0, to.v, sequence.pages[page]);
       }
     }
   } catch (...) {

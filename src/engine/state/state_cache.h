@@ -69,7 +69,8 @@ class StateCache {
   Snapshot save(const Sequence& sequence) const;
   /// A mark and the pages it belongs to, without a copy but of a partial page: valid until one of these is released.
   Snapshot view(const StateMark& mark, std::span<const int32_t> pages) const;
-  /// A new sequence that goes on with the same bits as the saved one. Throws kOutOfMemory, or kInvalidArgument when the
+  /// A new sequence that goes on with the same bits as the saved one, of this cache or in the layout of files
+  /// (file_layout.h), which a cache of bfloat16 rounds. Throws kOutOfMemory, or kInvalidArgument when the
   /// snapshot is of a model of another shape.
   Sequence restore(const Snapshot& snapshot);
 
