@@ -7,6 +7,8 @@
 namespace minimax {
 namespace {
 
+constexpr int64_t kFewTerms = 128;
+
 Tensor as_dtype(const Tensor& x, DType dtype) {
   if (x.dtype() == dtype) return x;
   const Tensor wide = to_float32(x);
@@ -36,6 +38,8 @@ class Placement {
  private:
   DType matrix_dtype(const Tensor& x) const {
     if (dtype_) return *dtype_;
+    // Products of so few terms do not gain from tensor cores what rounding takes from a small model.
+    if (x.dtype() == DType::kFloat32 && x.dim(-1) <= kFewTerms) return DType::kFloat32;
     if (precision_ == MatmulPrecision::kBFloat16) return DType::kBFloat16;
     return x.dtype() == DType::kFloat16 ? DType::kFloat32 : x.dtype();
   }
