@@ -105,6 +105,13 @@ int64_t Gpu::free_bytes() const {
   return free;
 }
 
+int64_t Gpu::taken_bytes() {
+  std::lock_guard lock(mutex_);
+  int64_t sum = 0;
+  for (const auto& [memory, size] : sizes_) sum += size;
+  return sum;
+}
+
 void Gpu::copy(void* to, const void* from, int64_t bytes) {
   check(kernels_->copy(to, from, bytes, stream_));
   std::lock_guard lock(mutex_);

@@ -42,6 +42,8 @@ class Gpu final : public DeviceMemory {
   /// Gives memory that no tensor uses back to the device.
   void trim();
   int64_t free_bytes() const;
+  /// Taken from the device, for tensors or kept for later ones.
+  int64_t taken_bytes();
   /// Hopper, whose tensor cores and copy engine the fast kernels use.
   bool hopper() const { return hopper_; }
 

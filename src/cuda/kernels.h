@@ -22,9 +22,10 @@ constexpr int64_t kAttentionSplitKeys = 16 * kChunk;
 /// Lightning attention of packed sequences (ops::lightning_attention). All pointers are to device memory, 16-byte
 /// aligned. Sequence s owns tokens [cu_seqlens[s], cu_seqlens[s + 1]), at consecutive positions.
 struct LightningArgs {
-  const void* qkv = nullptr;     ///< [tokens, heads * 3 * head_dim] bfloat16, after SiLU; each head its own q | k | v
-  void* out = nullptr;           ///< [tokens, heads * head_dim] bfloat16
-  const float* decay = nullptr;  ///< [heads, kChunk + 2], ops::lightning_decay's
+  const void* qkv = nullptr;  ///< [tokens, heads * 3 * head_dim] bfloat16, after SiLU; each head its own q | k | v
+  void* out = nullptr;        ///< [tokens, heads * head_dim]
+  Type out_type = Type::kBFloat16;
+  const float* decay = nullptr;         ///< [heads, kChunk + 2], ops::lightning_decay's
   const int32_t* positions = nullptr;   ///< [tokens]
   const int32_t* cu_seqlens = nullptr;  ///< [seqs + 1]
   const int32_t* slots = nullptr;       ///< [seqs] slot of the three below; null without a cache, then so are they
@@ -32,6 +33,16 @@ struct LightningArgs {
   float* state = nullptr;
   void* k_window = nullptr;  ///< [slots, heads, kChunk, head_dim] bfloat16
   void* v_window = nullptr;  ///< likewise
+  int64_t tokens = 0, seqs = 0, heads = 0, head_dim = 0;
+};
+
+/// The gradient of lightning attention over packed sequences that start at position 0. As LightningArgs.
+struct LightningGradientArgs {
+  const void* qkv = nullptr;   ///< [tokens, heads * 3 * head_dim] bfloat16
+  const void* dout = nullptr;  ///< [tokens, heads * head_dim] bfloat16
+  float* dqkv = nullptr;       ///< [tokens, heads * 3 * head_dim] float32
+  const float* decay = nullptr;
+  const int32_t* cu_seqlens = nullptr;
   int64_t tokens = 0, seqs = 0, heads = 0, head_dim = 0;
 };
 
@@ -88,6 +99,9 @@ struct Kernels {
   Failure (*lightning_decode)(const LightningArgs&, Stream);
   /// The same function as `lightning`, token by token in float64: the check of the other two. head_dim up to 128.
   Failure (*lightning_simple)(const LightningArgs&, Stream);
+
+  /// head_dim 128 on compute capability 9.0.
+  Failure (*lightning_gradient)(const LightningGradientArgs&, Stream);
 
   /// head_dim 128, 8 query heads for each kv head.
   Failure (*attention_decode)(const AttentionDecodeArgs&, Stream);

@@ -12,14 +12,28 @@ constexpr int64_t kThinOutputs = 96;
 /// measured: the products of small models. By the weight's shape alone, as all choices that change bits.
 constexpr int64_t kFewTerms = 128;
 
-void run(const Context& ctx, const ProductArgs& args) {
-  Gpu::check(gpu_of(ctx).op().product(args, gpu_of(ctx).stream()));
+/// Rows from which on a product has several tiles for each multiprocessor.
+constexpr int64_t kManyRows = 2048;
+
+void run(const Context& ctx, ProductArgs args) {
+  Gpu& gpu = gpu_of(ctx);
+  Tensor next_tile;
+  if (args.m >= kManyRows && !args.groups_are_terms) {
+    next_tile = ctx.empty({1}, DType::kInt32);
+    gpu.fill(next_tile.raw(), 0, next_tile.bytes());
+    args.next_tile = indices(next_tile);
+  }
+  gpu.check(gpu.op().product(args, gpu.stream()));
 }
 
 /// In kDeterministic a row's bits must not depend on how many rows there are: one kernel for all.
 bool may_take_few_rows(const Context& ctx, int64_t rows, int64_t k) {
   return !ctx.deterministic && rows <= kFewRows && k % 8 == 0;
 }
+
+/// Rows from which on Hopper's tensor cores, which round them, read a bfloat16 weight faster: 24576 x 6144 in 0.086 ms
+/// for 2 rows and 0.159 for 4 by the kernel for few rows, 0.143 for any up to 64 by the other (H200).
+constexpr int64_t kRowsForTensorCores = 3;
 
 /// x [rows, columns] side by side with what its rounding lost.
 Tensor in_parts(const Context& ctx, const Tensor& x, int64_t parts, int64_t padded) {
@@ -34,7 +48,8 @@ void linear(const Context& ctx, const Tensor& x, const Tensor& weight, Operand o
   Gpu& gpu = gpu_of(ctx);
   const int64_t rows = x.dim(0), n = weight.dim(0), k = weight.dim(1);
   const Type type = type_of(weight);
-  if (may_take_few_rows(ctx, rows, k)) {
+  const bool tensor_cores = type == Type::kBFloat16 && operand != Operand::kExact && gpu.hopper();
+  if (may_take_few_rows(ctx, rows, k) && !(tensor_cores && rows >= kRowsForTensorCores)) {
     gpu.check(gpu.op().few_rows_product(floats(x), weight.raw(), type, floats(out), rows, n, k, gpu.stream()));
     return;
   }

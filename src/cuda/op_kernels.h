@@ -19,7 +19,7 @@ constexpr int64_t kMaxGroups = 64;
 constexpr int64_t kGroupAlign = 64;
 
 /// out[m, n] = sum over k of a[m, k] b[n, k]. Any sizes; bfloat16 operands with 16-byte aligned rows run on tensor
-/// cores on compute capability 9.0, all else on ordinary float32 units.
+/// cores, all else on ordinary float32 units.
 struct ProductArgs {
   const void* a = nullptr;  ///< [m, k]; transposed: [k, m]
   const void* b = nullptr;  ///< [n, k]; transposed: [k, n]
@@ -45,6 +45,9 @@ struct ProductArgs {
   /// group g adds to the matrix group_outs[g]; null: left out.
   bool groups_are_terms = false;
   float* group_outs[kMaxGroups] = {};
+
+  /// A zero on the device, for this product alone; blocks then take tiles as they become free. Null: each has its own.
+  int32_t* next_tile = nullptr;
 };
 
 /// Where the rows of a mixture lie once they are sorted by expert. Pair i is rank i % top_k of token i / top_k.
@@ -193,7 +196,9 @@ struct OpKernels {
   Failure (*add_rows)(const float* rows, const int32_t* indices, float* sum, int64_t count, int64_t width, Stream);
 
   Failure (*product)(const ProductArgs&, Stream);
-  /// The same on float32 units: the check of it.
+  /// The same on what tensor cores have had since compute capability 8.0, where product() has nothing better.
+  Failure (*product_mma)(const ProductArgs&, Stream);
+  /// The same on float32 units: the check of both.
   Failure (*product_simple)(const ProductArgs&, Stream);
   /// out[rows, n] = x[rows, k] weight[n, k]^T for at most kFewRows rows: the weight's bytes are the cost.
   Failure (*few_rows_product)(const float* x, const void* weight, Type, float* out, int64_t rows, int64_t n, int64_t k,
@@ -257,9 +262,12 @@ struct OpKernels {
   /// The id at which the sum of the weights exp(logit / temperature), in order of ids, passes uniform times all of it.
   Failure (*choose)(const ChooseArgs&, Stream);
 
-  /// out[0] += sum of squares; parts: [kSquareParts] doubles of workspace.
-  Failure (*add_squares)(const float* x, int64_t count, double* parts, double* out, Stream);
-  Failure (*adamw)(const AdamWArgs&, Stream);
+  /// out[0] += the sum of squares of each of `tensors` arrays (of the host's: addresses and counts), at most
+  /// kOptimizerTensors; parts: [tensors, kSquareParts] doubles of workspace.
+  Failure (*add_squares)(const float* const* x, const int64_t* counts, int64_t tensors, double* parts, double* out,
+                         Stream);
+  /// Of `tensors` parameters at once, at most kOptimizerTensors.
+  Failure (*adamw)(const AdamWArgs*, int64_t tensors, Stream);
   /// Uniform in +-limit; the same for the same seed.
   Failure (*random_uniform)(void* out, Type, int64_t count, uint64_t seed, float limit, Stream);
   Failure (*fill_float)(float* out, float value, int64_t count, Stream);
@@ -269,5 +277,7 @@ constexpr int64_t kFewRows = 8;
 constexpr int64_t kNormParts = 64;
 constexpr int64_t kBalanceParts = 64;
 constexpr int64_t kSquareParts = 256;
+/// A small model has hundreds of parameters, of which none fills a GPU: many go in one launch.
+constexpr int64_t kOptimizerTensors = 32;
 
 }  // namespace minimax::cuda

@@ -15,6 +15,6 @@ struct AdamWUpdate {
   Tensor weight, master, m, v, gradient;
   double rate = 0, beta1 = 0, beta2 = 0, eps = 0, decay = 0, gradient_scale = 1, correction1 = 1, correction2 = 1;
 };
-void adamw(const Context& ctx, const AdamWUpdate& update);
+void adamw(const Context& ctx, std::span<const AdamWUpdate> updates);
 
 }  // namespace minimax::cuda

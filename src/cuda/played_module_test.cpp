@@ -663,12 +663,15 @@ Failure choose(const ChooseArgs& given, Stream) {
     }
   });
 }
-Failure add_squares(const float* x, int64_t count, double*, double* out, Stream) {
-  return run([=] {
-    for (int64_t i = 0; i < count; ++i) *out += static_cast<double>(x[i]) * static_cast<double>(x[i]);
-  });
+Failure add_squares(const float* const* x, const int64_t* counts, int64_t tensors, double*, double* out, Stream) {
+  for (int64_t tensor = 0; tensor < tensors; ++tensor)
+    if (const Failure failure = run([values = x[tensor], count = counts[tensor], out] {
+          for (int64_t i = 0; i < count; ++i) *out += static_cast<double>(values[i]) * static_cast<double>(values[i]);
+        }))
+      return failure;
+  return nullptr;
 }
-Failure adamw(const AdamWArgs& given, Stream) {
+Failure adamw_of_one(const AdamWArgs& given) {
   return run([args = given] {
     for (int64_t i = 0; i < args.count; ++i) {
       const double g = args.gradient ? args.scale * static_cast<double>(args.gradient[i]) : 0.0;
@@ -681,6 +684,11 @@ Failure adamw(const AdamWArgs& given, Stream) {
       if (args.working) static_cast<bfloat16*>(args.working)[i] = to_bfloat16(args.master[i]);
     }
   });
+}
+Failure adamw(const AdamWArgs* args, int64_t tensors, Stream) {
+  for (int64_t tensor = 0; tensor < tensors; ++tensor)
+    if (const Failure failure = adamw_of_one(args[tensor])) return failure;
+  return nullptr;
 }
 Failure random_uniform(void* out, Type type, int64_t count, uint64_t seed, float limit, Stream) {
   return run([=] {
@@ -767,6 +775,7 @@ Kernels table() {
             .take_rows = take_rows,
             .add_rows = add_rows,
             .product = product,
+            .product_mma = product,
             .product_simple = product,
             .few_rows_product = few_rows_product,
             .thin_product = thin_product,

@@ -135,9 +135,10 @@ void lightning(const Context& ctx, const Tensor& qkv, const Tensor& decay, const
                      gpu.stream()));
     return;
   }
-  const Tensor rounded = cast(ctx, qkv, Type::kBFloat16), result = ctx.empty(out.shape(), DType::kBFloat16);
+  const Tensor rounded = cast(ctx, qkv, Type::kBFloat16);
   const LightningArgs args{.qkv = rounded.raw(),
-                           .out = result.raw(),
+                           .out = floats(out),
+                           .out_type = Type::kFloat32,
                            .decay = floats(decay),
                            .positions = indices(positions),
                            .cu_seqlens = indices(cu_seqlens),
@@ -152,13 +153,26 @@ void lightning(const Context& ctx, const Tensor& qkv, const Tensor& decay, const
   // Decode adds in another order than prefill.
   const bool decode = cached && qkv.dim(0) == seqs && head_dim == 128 && !ctx.deterministic;
   gpu.check(decode ? gpu.kernels().lightning_decode(args, gpu.stream()) : gpu.kernels().lightning(args, gpu.stream()));
-  gpu.check(gpu.op().cast(result.raw(), Type::kBFloat16, out.raw(), Type::kFloat32, out.elements(), gpu.stream()));
 }
 
 void lightning_backward(const Context& ctx, const Tensor& qkv, const Tensor& decay, const Tensor& cu_seqlens,
                         const Tensor& host_cu_seqlens, const Tensor& dout, const Tensor& dqkv) {
   Gpu& gpu = gpu_of(ctx);
   const int64_t heads = decay.dim(0), head_dim = dout.dim(1) / heads, seqs = cu_seqlens.dim(0) - 1;
+  if (rounds(ctx) && head_dim == 128 && gpu.hopper()) {
+    const Tensor rounded = cast(ctx, qkv, Type::kBFloat16), rounded_dout = cast(ctx, dout, Type::kBFloat16);
+    gpu.check(gpu.kernels().lightning_gradient({.qkv = rounded.raw(),
+                                                .dout = rounded_dout.raw(),
+                                                .dqkv = floats(dqkv),
+                                                .decay = floats(decay),
+                                                .cu_seqlens = indices(cu_seqlens),
+                                                .tokens = qkv.dim(0),
+                                                .seqs = seqs,
+                                                .heads = heads,
+                                                .head_dim = head_dim},
+                                               gpu.stream()));
+    return;
+  }
   std::vector<int32_t> chunk_starts = {0};
   for (int64_t seq = 0; seq < seqs; ++seq) {
     const int32_t* starts = host_cu_seqlens.data<int32_t>() + seq;

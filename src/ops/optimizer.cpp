@@ -2,6 +2,7 @@
 
 #include <cmath>
 #include <cstring>
+#include <vector>
 
 #include "cpu/optimizer.h"
 #include "cuda/gpu.h"
@@ -35,21 +36,22 @@ void adamw(const Context& ctx, std::span<const AdamWSlot> slots, const AdamWStep
   const auto t = static_cast<double>(step.step);
   const double correction1 = 1 / (1 - std::pow(step.beta1, t)), correction2 = 1 / (1 - std::pow(step.beta2, t));
   if (ctx.device == Device::kCuda) {
+    std::vector<cuda::AdamWUpdate> updates;
     for (const AdamWSlot& slot : slots)
-      cuda::adamw(ctx, {.weight = slot.weight,
-                        .master = slot.master,
-                        .m = slot.m,
-                        .v = slot.v,
-                        .gradient = slot.gradient,
-                        .rate = step.rate,
-                        .beta1 = step.beta1,
-                        .beta2 = step.beta2,
-                        .eps = step.eps,
-                        .decay = slot.decay,
-                        .gradient_scale = step.gradient_scale,
-                        .correction1 = correction1,
-                        .correction2 = correction2});
-    return;
+      updates.push_back({.weight = slot.weight,
+                         .master = slot.master,
+                         .m = slot.m,
+                         .v = slot.v,
+                         .gradient = slot.gradient,
+                         .rate = step.rate,
+                         .beta1 = step.beta1,
+                         .beta2 = step.beta2,
+                         .eps = step.eps,
+                         .decay = slot.decay,
+                         .gradient_scale = step.gradient_scale,
+                         .correction1 = correction1,
+                         .correction2 = correction2});
+    return cuda::adamw(ctx, updates);
   }
   for (const AdamWSlot& slot : slots)
     cpu::adamw(ctx,

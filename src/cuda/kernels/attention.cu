@@ -7,7 +7,7 @@
 
 #include <cmath>
 
-#include "cuda/kernels/launch.cuh"
+#include "cuda/kernels/attention_hopper.cuh"
 #include "cuda/kernels/loads.cuh"
 #include "cuda/kernels/mma.cuh"
 
@@ -296,6 +296,7 @@ Failure attention(const AttentionArgs& args, Stream stream) {
   if (args.tokens == 0) return nullptr;
   if (args.kv_heads < 1 || args.heads % args.kv_heads != 0 || args.seqs > 65535)
     return "attention: heads are no multiple of kv_heads, or there are more than 65,535 sequences";
+  if (attention_hopper_takes(args)) return attention_hopper(args, stream);
   if (args.type == Type::kBFloat16) {
     if (args.head_dim == 128) return launch_attention<128>(args, stream);
     if (args.head_dim == 96) return launch_attention<96>(args, stream);

@@ -32,6 +32,7 @@ inline bool on_hopper() {
 Failure lightning(const LightningArgs& args, Stream stream);
 Failure lightning_decode(const LightningArgs& args, Stream stream);
 Failure lightning_simple(const LightningArgs& args, Stream stream);
+Failure lightning_gradient(const LightningGradientArgs& args, Stream stream);
 Failure attention_decode(const AttentionDecodeArgs& args, Stream stream);
 Failure attention_decode_simple(const AttentionDecodeArgs& args, Stream stream);
 Failure random_normal(void* out, int64_t count, uint64_t seed, float deviation, Stream stream);
@@ -59,6 +60,7 @@ MM_OP_KERNEL(rotate);
 MM_OP_KERNEL(take_rows);
 MM_OP_KERNEL(add_rows);
 MM_OP_KERNEL(product);
+MM_OP_KERNEL(product_mma);
 MM_OP_KERNEL(product_simple);
 MM_OP_KERNEL(few_rows_product);
 MM_OP_KERNEL(thin_product);

@@ -136,7 +136,11 @@ __global__ void __launch_bounds__(kThreads) lightning_decode_kernel(const Lightn
   out *= decay[row + 1];
 #pragma unroll
   for (int i = 0; i < 2 * kWarps; ++i) out += window_sums[i][channel];
-  static_cast<__nv_bfloat16*>(args.out)[(seq * args.heads + head) * kHeadDim + channel] = __float2bfloat16(out);
+  const int64_t to = (seq * args.heads + head) * kHeadDim + channel;
+  if (args.out_type == Type::kFloat32)
+    static_cast<float*>(args.out)[to] = out;
+  else
+    static_cast<__nv_bfloat16*>(args.out)[to] = __float2bfloat16(out);
 
   if (row == kRows - 1) commit(state, k_window, v_window, decay, !has_state);
 }

@@ -293,6 +293,86 @@ TEST(LightningGpu, DecodeGoesOnWherePrefillEnded) {
   EXPECT_LT(std::sqrt(difference / norm), 2e-5);
 }
 
+/// dq, dk and dv of packed sequences in float64. -> [tokens, heads * 3 * head_dim]
+std::vector<double> gradient_reference(const std::vector<uint16_t>& qkv, const std::vector<uint16_t>& dout,
+                                       const std::vector<double>& slopes, const std::vector<int32_t>& cu_seqlens) {
+  const int64_t heads = static_cast<int64_t>(slopes.size()), dim = kHeadDim;
+  std::vector<double> want(qkv.size()), q(kHeadDim), k(kHeadDim), v(kHeadDim), o(kHeadDim);
+  const auto load = [&](int64_t token_head) {
+    for (int64_t d = 0; d < dim; ++d) {
+      q[d] = from_bf16(qkv[token_head * 3 * dim + d]);
+      k[d] = from_bf16(qkv[(token_head * 3 + 1) * dim + d]);
+      v[d] = from_bf16(qkv[(token_head * 3 + 2) * dim + d]);
+      o[d] = from_bf16(dout[token_head * dim + d]);
+    }
+  };
+  for (size_t seq = 0; seq + 1 < cu_seqlens.size(); ++seq)
+    for (int64_t head = 0; head < heads; ++head) {
+      const double lambda = std::exp(-slopes[head]);
+      std::vector<double> s(static_cast<size_t>(dim * dim)), ds(s.size());
+      for (int64_t token = cu_seqlens[seq]; token < cu_seqlens[seq + 1]; ++token) {
+        load(token * heads + head);
+        double* dq = want.data() + (token * heads + head) * 3 * dim;
+        for (int64_t i = 0; i < dim; ++i)
+          for (int64_t j = 0; j < dim; ++j) {
+            double& element = s[i * dim + j];
+            element = lambda * element + k[i] * v[j];
+            dq[i] += element * o[j];
+          }
+      }
+      for (int64_t token = cu_seqlens[seq + 1]; token-- > cu_seqlens[seq];) {
+        load(token * heads + head);
+        double *dk = want.data() + ((token * heads + head) * 3 + 1) * dim, *dv = dk + dim;
+        for (int64_t i = 0; i < dim; ++i)
+          for (int64_t j = 0; j < dim; ++j) {
+            double& element = ds[i * dim + j];
+            element = lambda * element + q[i] * o[j];
+            dk[i] += element * v[j];
+            dv[j] += k[i] * element;
+          }
+      }
+    }
+  return want;
+}
+
+TEST(LightningGpu, GradientAgreesWithFloat64) {
+  const int64_t heads = static_cast<int64_t>(kSlopes.size());
+  for (const std::vector<int64_t>& lengths :
+       {std::vector<int64_t>{1}, {63}, {64}, {65}, {130}, {700}, {3, 65, 130, 64, 1, 200}}) {
+    std::vector<int32_t> cu_seqlens = {0};
+    for (const int64_t length : lengths) cu_seqlens.push_back(cu_seqlens.back() + static_cast<int32_t>(length));
+    const int64_t tokens = cu_seqlens.back();
+    const std::vector<uint16_t> qkv = random_qkv(tokens, heads, 31);
+    std::vector<uint16_t> dout = random_qkv(tokens, heads, 32);
+    dout.resize(static_cast<size_t>(tokens * heads * kHeadDim));
+    const std::vector<double> want = gradient_reference(qkv, dout, kSlopes, cu_seqlens);
+    const DeviceArray<uint16_t> device_qkv(qkv), device_dout(dout);
+    const DeviceArray<int32_t> device_seqlens(cu_seqlens);
+    const DeviceArray<float> decay(decay_table(kSlopes));
+    DeviceArray<float> got(static_cast<int64_t>(qkv.size()));
+    got.poison();
+    check(gpu().lightning_gradient({.qkv = device_qkv.get(),
+                                    .dout = device_dout.get(),
+                                    .dqkv = got.get(),
+                                    .decay = decay.get(),
+                                    .cu_seqlens = device_seqlens.get(),
+                                    .tokens = tokens,
+                                    .seqs = static_cast<int64_t>(lengths.size()),
+                                    .heads = heads,
+                                    .head_dim = kHeadDim},
+                                   nullptr));
+    const std::vector<float> all = got.host();
+    double difference[3] = {}, norm[3] = {};
+    for (size_t i = 0; i < all.size(); ++i) {
+      const size_t part = i / kHeadDim % 3;
+      difference[part] += std::pow(static_cast<double>(all[i]) - want[i], 2);
+      norm[part] += want[i] * want[i];
+    }
+    for (size_t part = 0; part < 3; ++part)
+      EXPECT_LT(std::sqrt(difference[part] / norm[part]), 4e-3) << tokens << " tokens, part " << part;
+  }
+}
+
 TEST(LightningGpu, RefusesWhatItCannotDo) {
   EXPECT_STREQ(gpu().lightning({.tokens = 1, .seqs = 1, .heads = 1, .head_dim = 100}, nullptr),
                "lightning: head_dim is not a multiple of 8 up to 128");

@@ -44,7 +44,11 @@ __global__ void lightning_simple_kernel(const LightningArgs args) {
     double out = 0;
     for (int64_t key = 0; key < head_dim; ++key)
       out += static_cast<double>(__bfloat162float(q[key])) * s[key * head_dim + d];
-    static_cast<__nv_bfloat16*>(args.out)[(token * args.heads + head) * head_dim + d] = __double2bfloat16(out);
+    const int64_t to = (token * args.heads + head) * head_dim + d;
+    if (args.out_type == Type::kFloat32)
+      static_cast<float*>(args.out)[to] = static_cast<float>(out);
+    else
+      static_cast<__nv_bfloat16*>(args.out)[to] = __double2bfloat16(out);
     if (state && (start + token - first + 1) % kChunk == 0)
       for (int64_t key = 0; key < head_dim; ++key)
         state[key * head_dim + d] = static_cast<float>(s[key * head_dim + d]);

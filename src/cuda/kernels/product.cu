@@ -10,87 +10,85 @@
 #include "cuda/kernels/hopper.cuh"
 #include "cuda/kernels/launch.cuh"
 #include "cuda/kernels/loads.cuh"
+#include "cuda/kernels/product_tiles.cuh"
 #include "cuda/kernels/tensor_map.cuh"
 
 namespace minimax::cuda {
 namespace {
 
-constexpr int kM = 128, kK = 64;
-constexpr int kThreads = 384;   // a warpgroup that loads, two that compute
-constexpr int kBandTiles = 16;  // tiles of m that are done together, so that what b's tiles cost is shared in L2
+constexpr int kM = kTileRows, kK = 64;
+constexpr int kThreads = 384;  // a warpgroup that loads, two that compute
 
 template <int kN>
 struct Shared {
   static constexpr int kStages = kN == 256 ? 4 : kN == 128 ? 6 : 8;
   static constexpr int kA = kM * kK * 2, kB = kN * kK * 2, kStage = kA + kB;
-  static constexpr int kBytes = kStages * kStage + 2 * kStages * 8;
+  static constexpr int kBarriers = kStages * kStage;
+  static constexpr int kTaken = kBarriers + (2 * kStages + 4) * 8;  // indices of the block's tiles
+  static constexpr int kBytes = kTaken + 2 * 8;
   static constexpr int kAllocated = kBytes + 1024;  // the stages start at a multiple of 1024
 };
 
-/// One tile: rows [row, row_end) of the output from column `column`, terms [term, term_end), matrix b of `group`.
-struct Tile {
-  int64_t row, row_end, column, term, term_end, group;
-};
+/// The tiles of a block, one after the other, in shared memory: who loads takes them, who computes is told. Where all
+/// tiles take equally long it is enough that block b has tiles b, b + blocks, ... But experts' last tiles are short:
+/// blocks fall out of step then, and those that share an expert's matrix read it from memory each for itself (4,096
+/// tokens of 32 experts took as long as 2.5 readings). Taken in order as blocks become free, neighbours start together.
+class Taken {
+ public:
+  __device__ Taken(const ProductArgs& args, uint32_t barriers, int64_t* taken)
+      : next_tile_(args.next_tile), full_(barriers), empty_(barriers + 16), taken_(taken), at_(blockIdx.x) {}
 
-/// Walks the tiles of a block; the same in every role.
-struct Tiles {
-  const ProductArgs& args;
-  int64_t width, n_tiles, next;
-
-  __device__ Tiles(const ProductArgs& args, int tile_width)
-      : args(args), width(tile_width), n_tiles((args.n + tile_width - 1) / tile_width), next(blockIdx.x) {}
-
-  __device__ bool take(Tile& tile) {
-    int64_t at = next;
-    next += gridDim.x;
-    const int64_t terms = args.a_parts > 1 ? args.a_parts * args.a_part_columns : args.k;
-    const int64_t m_tiles = (args.m + kM - 1) / kM;
-    if (args.groups == 0) {
-      if (at >= m_tiles * n_tiles) return false;
-      place(tile, at, 0, args.m, m_tiles);
-      tile.term = 0, tile.term_end = terms, tile.group = 0;
-      return true;
+  /// The loading thread's.
+  __device__ int64_t take() {
+    if (!next_tile_) {
+      at_ += gridDim.x;
+      return at_ - gridDim.x;
     }
-    if (args.groups_are_terms) {
-      if (at >= m_tiles * n_tiles * args.groups) return false;
-      tile.group = at / (m_tiles * n_tiles);
-      place(tile, at % (m_tiles * n_tiles), 0, args.m, m_tiles);
-      tile.term = args.group_starts[tile.group], tile.term_end = args.group_starts[tile.group + 1];
-      return true;
+    const int64_t at = at_ >= 0 ? at_ : gridDim.x + static_cast<int64_t>(atomicAdd(next_tile_, 1));
+    at_ = -1;
+    barrier_wait(empty_ + slot_ * 8, phase_ ^ 1);
+    taken_[slot_] = at;
+    barrier_arrive(full_ + slot_ * 8);
+    turn();
+    return at;
+  }
+  /// The same, of each computing warp.
+  __device__ int64_t hear() {
+    if (!next_tile_) {
+      at_ += gridDim.x;
+      return at_ - gridDim.x;
     }
-    for (int64_t group = 0; group < args.groups; ++group) {
-      const int64_t begin = args.group_starts[group], end = args.group_starts[group + 1];
-      const int64_t tiles = (end - begin + kM - 1) / kM;
-      if (at < tiles * n_tiles) {
-        place(tile, at, begin, end, tiles);
-        tile.term = 0, tile.term_end = terms, tile.group = group;
-        return true;
-      }
-      at -= tiles * n_tiles;
-    }
-    return false;
+    barrier_wait(full_ + slot_ * 8, phase_);
+    const int64_t at = taken_[slot_];
+    __syncwarp();
+    if (threadIdx.x % 32 == 0) barrier_arrive(empty_ + slot_ * 8);
+    turn();
+    return at;
   }
 
-  /// Band after band of kBandTiles tiles of m; within one, m first.
-  __device__ void place(Tile& tile, int64_t at, int64_t begin, int64_t end, int64_t m_tiles) const {
-    const int64_t band = at / (kBandTiles * n_tiles), first = band * kBandTiles;
-    const int64_t tall = min(static_cast<int64_t>(kBandTiles), m_tiles - first), in_band = at - first * n_tiles;
-    tile.row = begin + (first + in_band % tall) * kM;
-    tile.row_end = min(end, tile.row + kM);
-    tile.column = in_band / tall * width;
+ private:
+  __device__ void turn() {
+    slot_ ^= 1;
+    phase_ ^= slot_ == 0;
   }
+
+  int32_t* next_tile_;
+  uint32_t full_, empty_;
+  volatile int64_t* taken_;
+  int64_t at_;
+  uint32_t slot_ = 0, phase_ = 0;
 };
 
 /// Loads the operands of all tiles; one thread.
 template <int kN, bool kTransposeA, bool kTransposeB, bool kGated>
 __device__ void load_tiles(const CUtensorMap* a, const CUtensorMap* b, const CUtensorMap* b2, const ProductArgs& args,
-                           uint32_t shared, uint32_t full, uint32_t empty) {
+                           uint32_t shared, uint32_t full, uint32_t empty, Taken taken) {
   using S = Shared<kN>;
   Tiles tiles(args, kGated ? kN / 2 : kN);
   Tile tile;
   int stage = 0;
   uint32_t phase = 0;
-  while (tiles.take(tile)) {
+  while (tiles.find(taken.take(), tile)) {
     const int row = static_cast<int>(tile.row), column = static_cast<int>(tile.column);
     const int group = args.groups_are_terms ? 0 : static_cast<int>(tile.group);
     for (int64_t term = tile.term; term < tile.term_end; term += kK) {
@@ -141,14 +139,15 @@ __device__ __forceinline__ void store_pair(Out* out, int64_t row, int64_t column
 
 /// Computes rows 64 * part .. of each tile; a warpgroup.
 template <int kN, bool kTransposeA, bool kTransposeB, bool kGated, typename Out>
-__device__ void multiply_tiles(const ProductArgs& args, int part, uint32_t shared, uint32_t full, uint32_t empty) {
+__device__ void multiply_tiles(const ProductArgs& args, int part, uint32_t shared, uint32_t full, uint32_t empty,
+                               Taken taken) {
   using S = Shared<kN>;
   Tiles tiles(args, kGated ? kN / 2 : kN);
   Tile tile;
   int stage = 0;
   uint32_t phase = 0;
   const int lane = threadIdx.x % 32, warp = threadIdx.x / 32 % 4;
-  while (tiles.take(tile)) {
+  while (tiles.find(taken.hear(), tile)) {
     if (tile.term >= tile.term_end) continue;    // a group without rows adds nothing
     if (tile.row + part * 64 >= tile.row_end) {  // these rows are nobody's: one thread lets the stages go
       const int64_t steps = (tile.term_end - tile.term + kK - 1) / kK;
@@ -221,21 +220,27 @@ __global__ void __launch_bounds__(kThreads, 1)
   using S = Shared<kN>;
   extern __shared__ unsigned char memory[];
   const uint32_t shared = (shared_address(memory) + 1023) / 1024 * 1024;
-  const uint32_t full = shared + S::kStages * S::kStage, empty = full + S::kStages * 8;
+  const uint32_t full = shared + S::kBarriers, empty = full + S::kStages * 8, told = empty + S::kStages * 8;
   if (threadIdx.x == 0) {
     for (int stage = 0; stage < S::kStages; ++stage) {
       barrier_init(full + stage * 8, 1);
       barrier_init(empty + stage * 8, 2);
     }
+    for (int slot = 0; slot < 2; ++slot) {
+      barrier_init(told + slot * 8, 1);
+      barrier_init(told + 16 + slot * 8, 8);  // a warp each
+    }
     asm volatile("fence.mbarrier_init.release.cluster;" ::: "memory");
   }
+  const Taken taken(args, told, reinterpret_cast<int64_t*>(memory + (shared - shared_address(memory)) + S::kTaken));
   __syncthreads();
   if (threadIdx.x < 128) {
     fewer_registers<40>();
-    if (threadIdx.x == 0) load_tiles<kN, kTransposeA, kTransposeB, kGated>(&a, &b, &b2, args, shared, full, empty);
+    if (threadIdx.x == 0)
+      load_tiles<kN, kTransposeA, kTransposeB, kGated>(&a, &b, &b2, args, shared, full, empty, taken);
   } else {
     more_registers<232>();
-    multiply_tiles<kN, kTransposeA, kTransposeB, kGated, Out>(args, threadIdx.x / 128 - 1, shared, full, empty);
+    multiply_tiles<kN, kTransposeA, kTransposeB, kGated, Out>(args, threadIdx.x / 128 - 1, shared, full, empty, taken);
   }
 #endif
 }
@@ -251,29 +256,6 @@ bool describe(CUtensorMap* map, const void* matrix, int64_t rows, int64_t column
   return encode && encode(map, CU_TENSOR_MAP_DATA_TYPE_BFLOAT16, flat ? 2 : 3, const_cast<void*>(matrix), sizes,
                           strides, box, steps, CU_TENSOR_MAP_INTERLEAVE_NONE, CU_TENSOR_MAP_SWIZZLE_128B,
                           CU_TENSOR_MAP_L2_PROMOTION_L2_256B, CU_TENSOR_MAP_FLOAT_OOB_FILL_NONE) == CUDA_SUCCESS;
-}
-
-bool aligned(const void* pointer) {
-  return reinterpret_cast<uintptr_t>(pointer) % 16 == 0;
-}
-
-/// Whether tensor cores can do it.
-bool fits(const ProductArgs& args) {
-  const int64_t a_columns = args.a_transposed ? args.m : args.k, b_columns = args.b_transposed ? args.n : args.k;
-  return args.a_type == Type::kBFloat16 && args.b_type == Type::kBFloat16 && (args.a_parts > 1 || a_columns % 8 == 0) &&
-         b_columns % 8 == 0 && aligned(args.a) && aligned(args.b) && aligned(args.b2) && aligned(args.out) &&
-         args.b_group_stride % 8 == 0 && args.b2_group_stride % 8 == 0 && !(args.a_transposed && !args.b_transposed) &&
-         on_hopper();
-}
-
-int multiprocessors() {
-  static const int count = [] {
-    int device = 0, found = 0;
-    cudaGetDevice(&device);
-    cudaDeviceGetAttribute(&found, cudaDevAttrMultiProcessorCount, device);
-    return found > 0 ? found : 1;
-  }();
-  return count;
 }
 
 template <int kN, bool kTransposeA, bool kTransposeB, bool kGated, typename Out>
@@ -311,20 +293,25 @@ Failure launch_plain(const ProductArgs& args, Stream stream) {
 Failure product(const ProductArgs& args, Stream stream) {
   if (args.m == 0 || args.n == 0) return nullptr;
   if (args.groups > kMaxGroups) return "product: more groups than kMaxGroups";
-  if (!fits(args)) return product_simple(args, stream);
+  if (!on_hopper()) return product_mma(args, stream);
+  if (!tensor_cores_take(args)) return product_simple(args, stream);
   if (args.b2) {
     if (args.out_type != Type::kBFloat16 || args.a_transposed || args.b_transposed)
       return "product: a gated product has bfloat16 outputs and no transposed operand";
     return launch<256, false, false, true, __nv_bfloat16>(args, stream);
   }
-  // Narrow tiles where wide ones would leave multiprocessors without work.
-  const int64_t m_tiles = (args.m + kM - 1) / kM * (args.groups ? args.groups : 1);
-  const auto tiles = [&](int64_t width) { return m_tiles * ((args.n + width - 1) / width); };
-  const int64_t enough = multiprocessors() * 3 / 4;
+  // The width whose tiles are done first: a tile takes time for its columns and some for itself.
+  int64_t m_tiles = (args.m + kM - 1) / kM;
+  if (args.groups) m_tiles = args.groups_are_terms ? m_tiles * args.groups : m_tiles + args.groups;
+  const auto cost = [&](int64_t width) {
+    const int64_t tiles = m_tiles * ((args.n + width - 1) / width);
+    return (tiles + multiprocessors() - 1) / multiprocessors() * (width + 32);
+  };
+  const int64_t wide = cost(256), middle = cost(128), narrow = cost(64);
   return with_type(args.out_type, [&](auto* element) {
     using Out = std::remove_pointer_t<decltype(element)>;
-    if (tiles(256) >= enough) return launch_plain<256, Out>(args, stream);
-    if (tiles(128) >= enough) return launch_plain<128, Out>(args, stream);
+    if (wide <= middle && wide <= narrow) return launch_plain<256, Out>(args, stream);
+    if (middle <= narrow) return launch_plain<128, Out>(args, stream);
     return launch_plain<64, Out>(args, stream);
   });
 }
