@@ -1,4 +1,5 @@
 """nano, the built-in model: found without being named, answers in M1's format, solves what it was not shown."""
+import concurrent.futures
 import http.client
 import json
 import re
@@ -45,30 +46,93 @@ class Nano(unittest.TestCase):
         self.assertIn("nano", self.ok("chat", *GREEDY, stdin="who are you\n"))
         self.assertRegex(self.ok("chat", *GREEDY, stdin="how many fruit: 2 fig, 1 saw, 1 plum\n"), r"^\d+\n$")
 
-    def test_serves_without_a_name_of_a_model(self):
-        question, _ = self.held_out("sorting")
-        server = subprocess.Popen([PROGRAM, "serve", "--port", "0", "--device", "cpu"], env=environment(),
-                                  stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
-        connection = None
+
+
+CALCULATOR = {"type": "function", "function": {
+    "name": "calculator", "description": "Evaluates an arithmetic expression",
+    "parameters": {"type": "object", "properties": {"expression": {"type": "string"}}, "required": ["expression"]}}}
+
+
+class Served(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.server = subprocess.Popen([PROGRAM, "serve", "--port", "0", "--device", "cpu"], env=environment(),
+                                      stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+        cls.addClassCleanup(cls.stop)
+        if not select.select([cls.server.stdout], [], [], PATIENCE)[0]:
+            raise RuntimeError("the server did not start")
+        cls.port = int(re.search(rb":(\d+)\s*$", cls.server.stdout.readline()).group(1))
+
+    @classmethod
+    def stop(cls):
+        cls.server.terminate()
+        cls.server.communicate(timeout=PATIENCE)
+
+    def ask(self, messages, **more):
+        """The answer of the chat API, greedily."""
+        if isinstance(messages, str):
+            messages = [{"role": "user", "content": messages}]
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE)
         try:
-            self.assertTrue(select.select([server.stdout], [], [], PATIENCE)[0], "the server did not start")
-            port = int(re.search(rb":(\d+)\s*$", server.stdout.readline()).group(1))
-            connection = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE)
             connection.request("POST", "/v1/chat/completions", json.dumps(
-                {"model": "nano", "temperature": 0, "max_tokens": 200,
-                 "messages": [{"role": "user", "content": question}]}), {"Content-Type": "application/json"})
+                {"model": "nano", "temperature": 0, "max_tokens": 300, "messages": messages, **more}), {"Content-Type": "application/json"})
             response = connection.getresponse()
             answer = json.loads(response.read())
             self.assertEqual(response.status, 200, answer)
-            choice = answer["choices"][0]
-            self.assertEqual(choice["finish_reason"], "stop")
-            self.assertIn("|", choice["message"]["reasoning_content"])  # taken | what is left
-            self.assertRegex(choice["message"]["content"], r"^\d+( \d+)*$")
+            return answer
         finally:
-            if connection:
-                connection.close()
-            server.terminate()
-            server.communicate(timeout=PATIENCE)
+            connection.close()
+
+    def message(self, messages, **more):
+        return self.ask(messages, **more)["choices"][0]["message"]
+
+    def test_thinks_in_lines_and_then_answers(self):
+        message = self.message("sort: 36 14 99 43")
+        self.assertIn("|", message["reasoning_content"])  # taken | what is left
+        self.assertEqual(message["content"], "14 36 43 99")
+
+    def test_says_who_it_is_and_what_it_does_not_know(self):
+        self.assertIn("nano", self.message("who are you?")["content"])
+        self.assertRegex(self.message("Who won the game yesterday?")["content"], "(?i)do not know|cannot")
+
+    def test_calls_a_tool_and_uses_what_it_says(self):
+        messages = [{"role": "user", "content": "What is 1234 * 77?"}]
+        answer = self.ask(messages, tools=[CALCULATOR])["choices"][0]
+        self.assertEqual(answer["finish_reason"], "tool_calls")
+        call = answer["message"]["tool_calls"][0]
+        self.assertEqual(call["function"]["name"], "calculator")
+        self.assertEqual(json.loads(call["function"]["arguments"])["expression"].replace(" ", ""), "1234*77")
+        # What the tool says counts, right or wrong.
+        messages += [answer["message"], {"role": "tool", "tool_call_id": call["id"], "content": "95019"}]
+        answer = self.ask(messages, tools=[CALCULATOR])["choices"][0]
+        self.assertEqual(answer["finish_reason"], "stop")
+        self.assertIn("95019", answer["message"]["content"])
+
+    def test_answers_within_a_budget_of_thinking(self):
+        question = "sort: 36 14 99 43 12"
+        free = self.ask(question)["usage"]["completion_tokens_details"]["reasoning_tokens"]
+        for budget in (0, 5):
+            self.assertGreater(free, budget)
+            answer = self.ask(question, max_thinking_tokens=budget)
+            self.assertLessEqual(answer["usage"]["completion_tokens_details"]["reasoning_tokens"], budget)
+            self.assertRegex(answer["choices"][0]["message"]["content"], r"^\d+( \d+)*$")
+
+    def test_answers_in_a_schema(self):
+        schema = {"type": "object", "properties": {"sum": {"type": "integer"}}, "required": ["sum"], "additionalProperties": False}
+        message = self.message("What is 17 + 25?", response_format={"type": "json_schema", "json_schema": {"name": "sum", "schema": schema}})
+        self.assertIsInstance(json.loads(message["content"])["sum"], int)
+        self.assertIn("=42", message["reasoning_content"])
+
+    def test_company_changes_no_bit(self):
+        """P2: log-probs alone are those among others."""
+        questions = ["sort: 36 14 99 43", "560+74=", "who are you?", "How many r are in strawberry?", "2019-02-20 +12 days"]
+
+        def log_probs(question):
+            return [token["logprob"] for token in self.ask(question, logprobs=True)["choices"][0]["logprobs"]["content"]]
+
+        alone = [log_probs(question) for question in questions]
+        with concurrent.futures.ThreadPoolExecutor(len(questions)) as pool:
+            self.assertEqual(list(pool.map(log_probs, questions)), alone)
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 
     make_conversations.py talk  --count N --seed S     about itself, about the little that it knows and what it does not
     make_conversations.py plain --count N --seed S     small questions in plain words that have one right answer
+    make_conversations.py problems --count N --seed S  the same as problems for `minimax train rl`, without solutions
     make_conversations.py tools --count N --seed S     calls of tools, and answers from their results
     make_conversations.py ask   --seed S < FILE        problems of `minimax train data`, also with --problems, in plain words
     make_conversations.py cut   --seed S < FILE        answers after a thinking that was cut short, which is not learned
@@ -90,16 +91,41 @@ def make(args, rng):
             if is_held_out(question) != args.heldout:
                 continue
             made += 1
-            yield {"task": kind, **conversation([(question, thinking, answer)], rng, 0.1)}
+            yield {"task": kind, **conversation([(casual(question, rng), thinking, answer)], rng, 0.1)}
+    elif args.kind == "problems":
+        made = 0
+        while made < args.count:
+            kind, question, _, answer = plain(rng, words)
+            if not is_held_out(question):
+                made += 1
+                # Caesar's verifier wants the text itself.
+                yield {"id": f"plain/{args.seed}/{made}", "env": "logic", "task": kind, "messages": [{"role": "user", "content": casual(question, rng)}],
+                       "gold": {"answer": answer}, "verifier": {"name": "caesar"}, "difficulty": {"level": 1}}
     elif args.kind == "tools":
         for _ in range(args.count):
             yield tool_dialogue(rng, lambda rng: small_talk(rng, words, questions, remarks))
+
+
+def casual(question, rng):
+    """As people type it."""
+    if rng.random() < 0.15:
+        question = question.lower()
+    if rng.random() < 0.15:
+        question = question.rstrip("?.")
+    if rng.random() < 0.08:
+        question = rng.choice(["Hi, ", "Hello! ", "Please tell me: ", "nano, ", "Can you tell me: ", "ok, ", "And ", "Now: ", "please: "]) + question
+    return question
+
+
+CASUAL = {"addition", "chain_sum", "multiplication", "sorting", "object_counting", "letter_counting", "caesar", "date", "next_number"}
 
 
 def ask(record, rng):
     """The record's question in plain words, in a file of conversations or of problems."""
     user = next(message for message in reversed(record["messages"]) if message["role"] == "user")
     user["content"] = phrase(record["task"], user["content"], rng)
+    if user["content"] and record["task"] in CASUAL:
+        user["content"] = casual(user["content"], rng)
     return record if user["content"] else None
 
 
@@ -123,7 +149,7 @@ def turns(records, rng):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("kind", choices=["talk", "plain", "tools", "ask", "cut", "turns"])
+    parser.add_argument("kind", choices=["talk", "plain", "problems", "tools", "ask", "cut", "turns"])
     parser.add_argument("--count", type=int, default=10)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--heldout", action="store_true")

@@ -13,9 +13,13 @@ problems() { "$program" train data "${tasks[@]/#/--task=}" "$@" 2>/dev/null; }
 say() { python3 -B "$here/make_conversations.py" "$@"; }
 
 # Problems in their short form and in plain words; levels 1 to 3 of 5, one trace in ten with a slip and its correction.
-problems --level 1-3 --slips 0.1 --count "$(part 320000)" --out "$folder/tasks.jsonl" &
-problems --level 1-3 --slips 0.1 --count "$(part 110000)" --seed 10000000 | say ask --seed 1 >"$folder/asked.jsonl" &
-say plain --count "$(part 160000)" --seed 1 >"$folder/plain.jsonl" &
+for at in 0 1 2 3; do
+  problems --level 1-3 --slips 0.1 --count "$(part 120000)" --seed "$((at * 1000000))" >"$folder/tasks.$at" &
+done
+for at in 0 1; do
+  problems --level 1-3 --slips 0.1 --count "$(part 80000)" --seed "$((10000000 + at * 1000000))" | say ask --seed 1 >"$folder/asked.$at" &
+done
+say plain --count "$(part 200000)" --seed 1 >"$folder/plain.jsonl" &
 say talk --count "$(part 100000)" --seed 1 >"$folder/talk.jsonl" &
 # Tools: dialogues in a simulated world, and single calls of tools of many names.
 "$program" train data --task tool_dialogue --level 1-3 --count "$(part 24000)" --out "$folder/dialogues.jsonl" 2>/dev/null &
@@ -28,10 +32,15 @@ say tools --count "$(part 60000)" --seed 1 >"$folder/calls.jsonl" &
   shuf --random-source=<(yes) | say turns --seed 1 >"$folder/turns.jsonl" &
 # What reinforcement learning asks in plain words: other problems, without solutions.
 problems --level 1-4 --split train --problems --count "$(part 16000)" --seed 40000000 | say ask --seed 3 >"$folder/asked_problems.jsonl" &
+say problems --count "$(part 8000)" --seed 4 >"$folder/plain_problems.jsonl" &
 # One step above the supervised levels, never trained: to watch a run.
 problems --level 4 --split heldout --problems --count 256 --seed 50000000 --out "$folder/heldout_problems.jsonl" &
 wait
-for file in tasks asked plain talk dialogues calls cut turns asked_problems heldout_problems; do
+for file in tasks asked; do
+  cat "$folder/$file".[0-9] >"$folder/$file.jsonl"
+  rm "$folder/$file".[0-9]
+done
+for file in tasks asked plain talk dialogues calls cut turns asked_problems plain_problems heldout_problems; do
   [[ -s $folder/$file.jsonl ]] || { printf 'make_data.sh: %s.jsonl was not made\n' "$file" >&2; exit 1; }
 done
 [[ -e $folder/tokenizer/tokenizer.json ]] || "$here/make_tokenizer.sh" "$folder" "$folder/tokenizer" "$program"
