@@ -2,6 +2,7 @@
 import http.client
 import json
 import os
+import re
 import signal
 import socket
 import ssl
@@ -11,7 +12,7 @@ import threading
 import unittest
 import warnings
 
-from server import HELLO, PATIENCE, Server, model, serve
+from server import HELLO, PATIENCE, PROGRAM, Server, model, serve
 
 ENDLESS = ["<think>\n", " a", " b", " c", " d"]
 LONG = {"messages": [{"role": "user", "content": "hi"}], "stream": True, "max_tokens": 30000}
@@ -329,6 +330,28 @@ class Streams(unittest.TestCase):
 
 
 class Unit(unittest.TestCase):
+    def test_the_image_has_the_libraries(self):
+        packaging = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "packaging", "Dockerfile")
+        with open(packaging, encoding="utf-8") as file:
+            installed = file.read().rsplit("\nFROM ", 1)[1].replace("\n", " ")
+        try:
+            with open("/etc/os-release", encoding="utf-8") as file:
+                if 'VERSION_ID="12"' not in file.read():
+                    self.skipTest("the image is of another system than this one")
+            linked = subprocess.run(["ldd", PROGRAM], capture_output=True, text=True, check=True).stdout
+            owners = set()
+            for path in {os.path.realpath(path) for path in re.findall(r"=> (/\S+)", linked)}:
+                for name in (path, path.removeprefix("/usr")):
+                    said = subprocess.run(["dpkg", "-S", name], capture_output=True, text=True, check=False).stdout
+                    owners |= {said.split(":")[0]} if said else set()
+        except (FileNotFoundError, subprocess.CalledProcessError):
+            self.skipTest("no Debian here, or a program that is linked with no library")
+        # Those of the system's image, those that others bring along, and sanitizers.
+        owners -= {"libc6", "libgcc-s1", "libstdc++6", "libtinfo6", "libbsd0", "libmd0", "libasan8", "libubsan1", "libtsan2"}
+        self.assertGreater(len(owners), 4)
+        for package in owners:
+            self.assertIn(f" {package} ", installed)
+
     def test_the_systemd_unit_is_valid(self):
         source = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "packaging", "minimax.service")
         with open(source, encoding="utf-8") as file:
