@@ -62,7 +62,7 @@ class Panel:
             path = "L".join(f"{self.x(p[0]):.1f} {self.y(p[1]):.1f}" for p in line)
             out.append(f'<path d="M{path}" fill="none" stroke="{color}" stroke-width="2"/>')
             if name:
-                out.append(f'<text x="{LEFT + 8 + 150 * at}" y="34" fill="{color}">{escaped(name)}</text>')
+                out.append(f'<text x="{LEFT + 8 + 175 * at}" y="34" fill="{color}">{escaped(name)}</text>')
         return "".join(out)
 
 

@@ -32,7 +32,7 @@ def main(out, runs):
               f"({', '.join(f'{value:.3f}' for value in values[last])}); most of any update's tokens outside 0.8-1.28 {max(region):.2%}, "
               f"above the cap {max(cap):.2%}")
     panel = Panel("held-out attempts at temperature 1 that are right: mean and range of the seeds", "batches of 1,024 attempts and 16 updates",
-                  lines, percent=True, width=720, height=340)
+                  lines, y_range=(0.3, 0.75), percent=True, width=720, height=340)
     pathlib.Path(out).write_text(side_by_side([panel]), encoding="utf-8")
 
 

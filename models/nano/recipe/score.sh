@@ -1,6 +1,6 @@
 #!/bin/bash
 # The scores of models/nano/README.md: held-out problems of all tasks, answered greedily, 16 times at temperature 1, and under
-# budgets of thinking. models/nano/results.py makes tables and figures of them.
+# budgets of thinking. recipe/results.py makes tables and figures of them.
 #   models/nano/recipe/score.sh [MODEL] [NAME] [RESULTS] [PROGRAM]    NAME: sft or rl; MINIMAX_DEVICE=cpu for the CPU
 set -euo pipefail
 here=$(dirname -- "$(readlink -f -- "${BASH_SOURCE[0]}")")

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Tables and figures of models/nano/README.md from what was measured: results.py [RESULTS] [DOCS].
 
-RESULTS (results/ beside this file) holds the outputs of score.sh and the metrics of the runs. Prints the tables as Markdown
+RESULTS (../results beside this file's folder) holds the outputs of score.sh and the metrics of the runs. Prints the tables as Markdown
 and writes DOCS/nano_*.svg. Intervals: Wilson's for greedy answers; for several samples of a problem the mean over problems and
 1.96 standard errors of it."""
 import glob
@@ -11,7 +11,7 @@ import os
 import pathlib
 import sys
 
-HERE = pathlib.Path(__file__).resolve().parent
+HERE = pathlib.Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(HERE.parent))
 from plot import Panel, bars, side_by_side
 
