@@ -1,6 +1,6 @@
 #!/bin/bash
-# CISPO beside DAPO and GRPO, three seeds each, from the same warm-up (make.sh makes it): SECONDS of one thread a run, all nine
-# side by side.
+# CISPO beside DAPO and GRPO, three seeds each, from the same warm-up (make.sh makes it): SECONDS for all nine, side by side
+# on a GPU if there is one.
 #   models/pico/compare.sh [MINIMAX] [SECONDS]    writes models/pico/work/ and docs/pico_presets.svg
 set -euo pipefail
 cd -- "$(dirname -- "$(readlink -f -- "${BASH_SOURCE[0]}")")"
