@@ -244,6 +244,7 @@ int run_verb(const ServeOptions& options, Session& session) {
   const std::unique_ptr<cuda::Gpu> gpu = open_device(options.model);
   const Context placing{.device = gpu ? Device::kCuda : Device::kCpu,
                         .gpu = gpu.get(),
+                        .threads = &threads,
                         .matmul_precision = precision_of(options.model, gpu.get())};
   const MiniMaxM1 model = place_model(placing, load_host_model(options.model, folder, threads));
   for (const std::string& warning : model.config.warnings) terminal.warn(warning);

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "cuda/gpu.h"
+#include "quant/panel.h"
 
 namespace minimax {
 namespace {
@@ -19,11 +20,24 @@ Tensor as_dtype(const Tensor& x, DType dtype) {
   return out;
 }
 
+/// The matrix as dense numbers of a type. Kernels for packed weights there are none of on a GPU yet.
+Tensor dense(const Weight& weight, DType dtype, ThreadPool* threads) {
+  if (!weight.format) return as_dtype(weight.data, dtype);
+  const int64_t rows = weight.outputs(), columns = weight.inputs();
+  const Tensor wide = Tensor::empty({rows, columns}, DType::kFloat32);
+  const auto unpack = [&](int64_t begin, int64_t end) {
+    quant::dequantize_rows(*weight.format, columns, static_cast<const std::byte*>(weight.data.raw()), begin,
+                           end - begin, wide.data<float>() + begin * columns);
+  };
+  threads ? threads->parallel_for(rows, quant::kPanelRows, unpack) : unpack(0, rows);
+  return as_dtype(wide, dtype);
+}
+
 /// Adds up what the weights take there, or puts them there.
 class Placement {
  public:
-  Placement(cuda::Gpu& gpu, MatmulPrecision precision, std::optional<DType> dtype)
-      : gpu_(gpu), precision_(precision), dtype_(dtype) {}
+  Placement(cuda::Gpu& gpu, MatmulPrecision precision, std::optional<DType> dtype, ThreadPool* threads)
+      : gpu_(gpu), precision_(precision), dtype_(dtype), threads_(threads) {}
 
   /// Bytes of all weights of `model` on the device.
   int64_t measure(MiniMaxM1 model) {
@@ -36,12 +50,13 @@ class Placement {
   void visit(MiniMaxM1& model);
 
  private:
-  DType matrix_dtype(const Tensor& x) const {
+  DType matrix_dtype(const Weight& weight) const {
     if (dtype_) return *dtype_;
+    const DType held = weight.format ? DType::kFloat32 : weight.data.dtype();
     // Products of so few terms do not gain from tensor cores what rounding takes from a small model.
-    if (x.dtype() == DType::kFloat32 && x.dim(-1) <= kFewTerms) return DType::kFloat32;
+    if (held == DType::kFloat32 && weight.inputs() <= kFewTerms) return DType::kFloat32;
     if (precision_ == MatmulPrecision::kBFloat16) return DType::kBFloat16;
-    return x.dtype() == DType::kFloat16 ? DType::kFloat32 : x.dtype();
+    return held == DType::kFloat16 ? DType::kFloat32 : held;
   }
   void put(Tensor& x, DType dtype) {
     if (measuring_)
@@ -50,18 +65,18 @@ class Placement {
       x = to_memory(as_dtype(x, dtype), &gpu_);
   }
   void matrix(Weight& weight) {
-    MM_CHECK(!weight.format, "the weights are ", quant::name(*weight.format), ", expected dense ones on a GPU");
-    put(weight.data, matrix_dtype(weight.data));
+    const DType dtype = matrix_dtype(weight);
+    if (measuring_)
+      bytes_ += weight.outputs() * weight.inputs() * size_of(dtype);
+    else
+      weight = {to_memory(dense(weight, dtype, threads_), &gpu_)};
   }
   void exact(Tensor& x) { put(x, DType::kFloat32); }
 
   void experts(std::vector<ExpertWeights>& experts) {
     if (experts.empty()) return;
-    for (const ExpertWeights& expert : experts)
-      for (const Weight* weight : {&expert.gate, &expert.up, &expert.down})
-        MM_CHECK(!weight->format, "the experts are ", quant::name(*weight->format), ", expected dense ones on a GPU");
-    const DType dtype = matrix_dtype(experts[0].gate.data);
-    const int64_t size = experts[0].gate.data.elements();
+    const DType dtype = matrix_dtype(experts[0].gate);
+    const int64_t size = experts[0].gate.outputs() * experts[0].gate.inputs();
     const auto count = static_cast<int64_t>(experts.size());
     bytes_ += count * 3 * size * size_of(dtype);
     if (measuring_) return;
@@ -69,9 +84,9 @@ class Placement {
     int64_t next = 0;
     for (ExpertWeights& expert : experts)
       for (Weight* weight : {&expert.gate, &expert.up, &expert.down}) {
-        const Tensor place = block.rows(next, next + size).view(weight->data.shape());
-        copy_bytes(as_dtype(weight->data, dtype), place);
-        weight->data = place;
+        const Tensor place = block.rows(next, next + size).view(weight->shape());
+        copy_bytes(dense(*weight, dtype, threads_), place);
+        *weight = {place};
         next += size;
       }
   }
@@ -79,6 +94,7 @@ class Placement {
   cuda::Gpu& gpu_;
   MatmulPrecision precision_;
   std::optional<DType> dtype_;
+  ThreadPool* threads_;
   bool measuring_ = false;
   int64_t bytes_ = 0;
 };
@@ -115,7 +131,7 @@ void Placement::visit(MiniMaxM1& model) {
 
 MiniMaxM1 place_model(const Context& ctx, const MiniMaxM1& model, std::optional<DType> dtype) {
   if (ctx.device == Device::kCpu) return model;
-  Placement placement(*ctx.gpu, ctx.matmul_precision, dtype);
+  Placement placement(*ctx.gpu, ctx.matmul_precision, dtype, ctx.threads);
   const int64_t needed = placement.measure(model), free = ctx.gpu->free_bytes();
   MM_CHECK_KIND(kOutOfMemory, needed <= free, "the model's weights take ", needed, " bytes on the GPU, ", free,
                 " are free");

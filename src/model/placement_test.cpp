@@ -5,8 +5,10 @@
 #include <gtest/gtest.h>
 
 #include "cuda/gpu.h"
+#include "model/quantize_weights.h"
 #include "model/random.h"
 #include "model/shapes.h"
+#include "quant/panel.h"
 
 namespace minimax {
 namespace {
@@ -40,7 +42,9 @@ class PlacementTest : public testing::Test {
 };
 
 TEST_F(PlacementTest, WeightsLieWhereTheKernelsWantThem) {
-  const MiniMaxM1 host = random_model(small(64), DType::kFloat32, 1, threads);
+  ModelConfig config = small(64);
+  config.hidden = 160;  // of few terms they would stay float32
+  const MiniMaxM1 host = random_model(config, DType::kFloat32, 1, threads);
   const MiniMaxM1 placed = place_model(ctx, host);
   EXPECT_EQ(placed.embed_tokens.data.dtype(), DType::kBFloat16);
   EXPECT_EQ(placed.lm_head.data.device(), Device::kCuda);
@@ -57,6 +61,33 @@ TEST_F(PlacementTest, WeightsLieWhereTheKernelsWantThem) {
       for (size_t i = 0; i < got.size(); ++i) EXPECT_EQ(got[i], to_float(to_bfloat16(want[i])));
     }
   }
+}
+
+TEST_F(PlacementTest, SmallFloat32MatricesAreNotRounded) {
+  const MiniMaxM1 host = random_model(small(64), DType::kFloat32, 1, threads), placed = place_model(ctx, host);
+  EXPECT_EQ(values(placed.lm_head.data), values(host.lm_head.data));
+  EXPECT_EQ(placed.layers[0].moe.experts[1].down.data.dtype(), DType::kFloat32);
+  EXPECT_EQ(place_model(ctx, random_model(small(64), DType::kBFloat16, 1, threads)).lm_head.data.dtype(),
+            DType::kBFloat16);
+}
+
+TEST_F(PlacementTest, PackedMatricesLieThereUnpacked) {
+  MiniMaxM1 host = random_model(small(64), DType::kFloat32, 1, threads);
+  quantize_weights(host, [](const std::string&) { return quant::Format::kQ8; }, threads);
+  ASSERT_TRUE(host.layers[1].moe.experts[2].down.format);
+  const MiniMaxM1 placed = place_model(ctx, host);
+  const auto expect_same = [](const Weight& got, const Weight& packed) {
+    EXPECT_FALSE(got.format);
+    ASSERT_EQ(got.shape(), packed.shape());
+    std::vector<float> want(static_cast<size_t>(packed.outputs() * packed.inputs()));
+    quant::dequantize_rows(*packed.format, packed.inputs(), static_cast<const std::byte*>(packed.data.raw()), 0,
+                           packed.outputs(), want.data());
+    EXPECT_EQ(values(got.data), want);
+  };
+  expect_same(placed.lm_head, host.lm_head);
+  expect_same(placed.embed_tokens, host.embed_tokens);
+  expect_same(placed.layers[1].moe.experts[2].down, host.layers[1].moe.experts[2].down);
+  expect_same(placed.layers[0].moe.shared->expert.up, host.layers[0].moe.shared->expert.up);
 }
 
 TEST_F(PlacementTest, ExactContextsKeepWhatTheCheckpointHolds) {
