@@ -65,8 +65,9 @@ __device__ __forceinline__ void add_values(float (&sums)[64], const uint32_t* we
 }
 
 /// One warp: half a stage, the keys or the values of its pages.
-__device__ void load_keys(const CUtensorMap* map, const void* pages, const AttentionArgs& args, const Place& place,
-                          const int32_t* table, int step, char* shared, uint32_t full) {
+[[maybe_unused]] __device__ void load_keys(const CUtensorMap* map, const void* pages, const AttentionArgs& args,
+                                           const Place& place, const int32_t* table, int step, char* shared,
+                                           uint32_t full) {
   const int lane = threadIdx.x % 32;
   const int64_t written = place.start + place.count;  // positions that hold keys
   const uint32_t to = shared_address(shared);
@@ -167,7 +168,8 @@ __device__ __forceinline__ void round_weights(const float (&scores)[64], uint32_
 }
 
 /// One warpgroup: 64 rows.
-__device__ void attend(const AttentionArgs& args, const Place& place, int part, char* shared, uint32_t barriers) {
+[[maybe_unused]] __device__ void attend(const AttentionArgs& args, const Place& place, int part, char* shared,
+                                        uint32_t barriers) {
   const uint32_t full_k = barriers, full_v = full_k + kStages * 8, empty_k = full_v + kStages * 8,
                  empty_v = empty_k + kStages * 8;
   const int lane = threadIdx.x % 32, warp = threadIdx.x / 32 % 4;

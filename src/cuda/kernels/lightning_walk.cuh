@@ -63,8 +63,8 @@ struct Operand {
 };
 
 struct WalkArgs {
-  Operand q, k, v;
-  Operand out;  ///< float32 where the kernel says so; data is written
+  Operand q = {}, k = {}, v = {};
+  Operand out = {};  ///< float32 where the kernel says so; data is written
   const float* decay = nullptr;
   const int32_t* positions = nullptr;  ///< null: all sequences start at position 0
   const int32_t* cu_seqlens = nullptr;
