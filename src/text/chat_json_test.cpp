@@ -104,6 +104,25 @@ TEST(ChatJson, ToolsOfWrongTypesAreRefusedByPlace) {
   EXPECT_EQ(tools(R"({"tools": [{"name": "f", "description": null, "parameters": null}]})").size(), 1u);
 }
 
+TEST(ChatJson, WhatWasSaidBeforeThereWereTools) {
+  const auto got = messages(R"([
+      {"role": "assistant", "content": null, "function_call": {"name": "f", "arguments": "{\"a\": 1}"}},
+      {"role": "function", "name": "f", "content": "done"}, {"role": "function", "name": "g", "content": null},
+      {"role": "assistant"}, {"role": "assistant", "content": null, "refusal": "No."},
+      {"role": "assistant", "content": [{"type": "refusal", "refusal": "No"}, {"type": "text", "text": "!"}]}])");
+  ASSERT_EQ(got.size(), 6u);
+  ASSERT_EQ(got[0].tool_calls.size(), 1u);
+  EXPECT_EQ(got[0].tool_calls[0].arguments, R"({"a": 1})");
+  EXPECT_EQ(got[1].role, Role::kTool);
+  EXPECT_EQ(got[1].name, "f");
+  EXPECT_EQ(got[1].content.at(0).text, "done");
+  EXPECT_EQ(got[2].content.at(0).text, "");
+  EXPECT_TRUE(got[3].content.empty());
+  EXPECT_EQ(got[4].content.at(0).text, "No.");
+  ASSERT_EQ(got[5].content.size(), 2u);
+  EXPECT_EQ(got[5].content[0].text, "No");
+}
+
 TEST(ChatJson, ErrorsNameThePlace) {
   const std::pair<const char*, const char*> cases[] = {
       {"[]", "at least one message"},
@@ -117,7 +136,12 @@ TEST(ChatJson, ErrorsNameThePlace) {
       {R"([{"role": "user", "content": [{"type": "image_url", "image_url": {"url": "x"}}]}])", "image_url"},
       {R"([{"role": "user", "content": [{"text": "x"}]}])", "[0].content[0].type"},
       {R"([{"role": "user", "content": [{"type": "text"}]}])", "[0].content[0].text"},
-      {R"([{"role": "assistant"}])", "[0].content"},
+      {R"([{"role": "assistant", "content": 7}])", "[0].content"},
+      {R"([{"role": "assistant", "content": [{"type": "refusal"}]}])", "[0].content[0].refusal"},
+      {R"([{"role": "user", "content": [{"type": "refusal", "refusal": "x"}]}])", "[0].content[0].type"},
+      {R"([{"role": "assistant", "audio": {"id": "a"}}])", "[0].audio"},
+      {R"([{"role": "assistant", "tool_calls": [{"type": "custom", "custom": {}}]}])", "tool_calls[0].type"},
+      {R"([{"role": "function", "content": "x"}])", "[0].name"},
       {R"([{"role": "assistant", "tool_calls": [{"function": {"arguments": "{}"}}]}])", "tool_calls[0].function.name"},
       {R"([{"role": "assistant", "tool_calls": [{"function": {"name": "", "arguments": "{}"}}]}])",
        "the name of a tool"},
