@@ -26,7 +26,7 @@ std::filesystem::path golden(const std::string& name) {
 }
 
 /// A model on the GPU with caches of its own.
-struct GpuRunner {
+struct GpuRunner : test::Passes<GpuRunner> {
   GpuRunner(const MiniMaxM1& host, MatmulPrecision precision, bool deterministic = false)
       : arena(&test::gpu()),
         ctx{.device = Device::kCuda,
@@ -38,28 +38,6 @@ struct GpuRunner {
         model(place_model(ctx, host)),
         cache(host.config, 8192, 8, ctx) {
     arena.poison();
-  }
-
-  Tensor forward(const std::vector<std::pair<engine::Sequence*, std::vector<int32_t>>>& runs) {
-    engine::BatchBuilder batch;
-    for (const auto& [sequence, ids] : runs) {
-      cache.reserve(*sequence, sequence->length + static_cast<int64_t>(ids.size()));
-      batch.add(*sequence, ids, engine::BatchBuilder::Logits::kAll);
-    }
-    const Tensor logits = to_host(model.forward(ctx, batch.build(), cache.layers()));
-    for (const auto& [sequence, ids] : runs) sequence->length += static_cast<int64_t>(ids.size());
-    return logits;
-  }
-  std::vector<float> run(const std::vector<int32_t>& ids, int64_t piece) {
-    engine::Sequence sequence = cache.open();
-    std::vector<float> all;
-    for (size_t begin = 0; begin < ids.size(); begin += static_cast<size_t>(piece)) {
-      const size_t end = std::min(ids.size(), begin + static_cast<size_t>(piece));
-      const Tensor logits = forward({{&sequence, {ids.begin() + begin, ids.begin() + end}}});
-      all.insert(all.end(), logits.span<float>().begin(), logits.span<float>().end());
-    }
-    cache.close(sequence);
-    return all;
   }
 
   ThreadPool threads{2};

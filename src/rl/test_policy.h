@@ -1,7 +1,6 @@
 // For tests: a tiny model with a tokenizer of single bytes, and all that a policy's training needs around it.
 #pragma once
 
-#include <cmath>
 #include <memory>
 #include <string>
 #include <vector>
@@ -10,6 +9,7 @@
 #include "model/random.h"
 #include "rl/policy_trainer.h"
 #include "text/tokenizer_files.h"
+#include "train/test_config.h"
 #include "train/trainer.h"
 
 namespace minimax::rl::test {
@@ -26,22 +26,7 @@ inline text::Tokenizer byte_tokenizer() {
 }
 
 inline ModelConfig tiny_config() {
-  ModelConfig config;
-  config.vocab = 260;
-  config.hidden = 24;
-  config.ffn = 32;
-  config.heads = 2;
-  config.kv_heads = 1;
-  config.head_dim = 8;
-  config.rotary_dim = 4;
-  config.experts = 4;
-  config.top_k = 2;
-  config.layers = 2;
-  config.layer_kind = {LayerKind::kLightning, LayerKind::kSoftmax};
-  config.postnorm = true;
-  config.lightning_alpha = config.softmax_alpha = config.moe_alpha = std::sqrt(2.0);
-  config.initializer_range = 0.2;
-  return config;
+  return minimax::test::tiny_train_config(260);
 }
 
 /// Engine and trainer on the same weights.

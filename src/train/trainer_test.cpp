@@ -10,28 +10,10 @@
 #include "core/rng.h"
 #include "model/parameters.h"
 #include "model/random.h"
+#include "train/test_config.h"
 
 namespace minimax::train {
 namespace {
-
-ModelConfig small_config() {
-  ModelConfig config;
-  config.vocab = 40;
-  config.hidden = 24;
-  config.ffn = 32;
-  config.heads = 2;
-  config.kv_heads = 1;
-  config.head_dim = 8;
-  config.rotary_dim = 4;
-  config.experts = 4;
-  config.top_k = 2;
-  config.layers = 2;
-  config.layer_kind = {LayerKind::kLightning, LayerKind::kSoftmax};
-  config.postnorm = true;
-  config.lightning_alpha = config.softmax_alpha = config.moe_alpha = std::sqrt(2.0);
-  config.initializer_range = 0.2;
-  return config;
-}
 
 class TrainerTest : public testing::Test {
  protected:
@@ -70,7 +52,7 @@ class TrainerTest : public testing::Test {
   ThreadPool threads{2};
   Arena arena;
   Context ctx{.arena = &arena, .threads = &threads};
-  MiniMaxM1 source = random_model(small_config(), DType::kFloat32, 3, threads);
+  MiniMaxM1 source = random_model(test::tiny_train_config(40), DType::kFloat32, 3, threads);
 };
 
 TEST_F(TrainerTest, GradientsDoNotDependOnThePacking) {

@@ -8,20 +8,10 @@ import sys
 import tempfile
 import unittest
 
+from pico import PICO
 from program import PATIENCE, PROGRAM, environment, run
 
-RECIPE = """
-tokenizer = "tokenizer"
-[model]
-shape = "pico"
-layers = 2
-softmax_every = 2
-hidden = 32
-heads = 2
-ffn = 48
-[[data]]
-path = "chats.jsonl"
-[held_out]
+RECIPE = PICO + """[held_out]
 share = 0.1
 every = 2
 [batch]

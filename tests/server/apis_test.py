@@ -4,23 +4,14 @@ import os
 import tempfile
 import unittest
 
-from server import HELLO, THINKING, Server, model, serve, wait_until
+from server import HELLO, THINKING, Server, ServerTest, model, serve, wait_until
 
 TOOL = {"name": "f", "description": "d",
         "input_schema": {"type": "object", "properties": {"x": {"type": "integer"}}, "required": ["x"]}}
 CALL = [*THINKING, "Now", ".\n", "<tool_calls>\n", '{"name": "f", "arguments": ', '{"x": 3', "}}", "\n</tool_calls>"]
 
 
-class Completions(unittest.TestCase):
-    @classmethod
-    def setUpClass(cls):
-        cls.context = serve(HELLO)
-        cls.server = cls.context.__enter__()
-
-    @classmethod
-    def tearDownClass(cls):
-        cls.context.__exit__(None, None, None)
-
+class Completions(ServerTest):
     def test_text_and_ids(self):
         ids = self.server.post("/tokenize", {"content": "hi\n"})["tokens"]
         for prompt in ("hi\n", ids, ["hi\n"], [ids]):
@@ -113,16 +104,9 @@ class Completions(unittest.TestCase):
         self.assertEqual(self.server.ask("GET", "/v1/models/other")[0], 404)
 
 
-class Responses(unittest.TestCase):
-    @classmethod
-    def setUpClass(cls):
-        cls.context = serve(CALL)
-        cls.server = cls.context.__enter__()
-        cls.tools = [{"type": "function", "name": "f", "parameters": TOOL["input_schema"]}]
-
-    @classmethod
-    def tearDownClass(cls):
-        cls.context.__exit__(None, None, None)
+class Responses(ServerTest):
+    words = CALL
+    tools = [{"type": "function", "name": "f", "parameters": TOOL["input_schema"]}]
 
     def test_items(self):
         answer = self.server.post("/v1/responses", {"input": "hi", "instructions": "Be brief.", "tools": self.tools})
@@ -176,15 +160,8 @@ class Responses(unittest.TestCase):
         self.assertIn(json.loads(message["content"][0]["text"]), ("red", "blue"))
 
 
-class Messages(unittest.TestCase):
-    @classmethod
-    def setUpClass(cls):
-        cls.context = serve(CALL)
-        cls.server = cls.context.__enter__()
-
-    @classmethod
-    def tearDownClass(cls):
-        cls.context.__exit__(None, None, None)
+class Messages(ServerTest):
+    words = CALL
 
     def body(self, **more):
         return {"model": "any", "max_tokens": 100, "system": [{"type": "text", "text": "Be brief."}],

@@ -2,7 +2,7 @@
 import json
 import unittest
 
-from server import HELLO, THINKING, serve
+from server import HELLO, THINKING, ServerTest, serve
 
 WEATHER = {"name": "get_weather", "description": "Weather of a city.",
            "parameters": {"type": "object", "properties": {"city": {"type": "string", "enum": ["Paris", "Rome"]}},
@@ -16,15 +16,8 @@ def joined(events, key, index=0):
                    if choice["index"] == index)
 
 
-class Chat(unittest.TestCase):
-    @classmethod
-    def setUpClass(cls):
-        cls.context = serve(HELLO, "--name", "m1", "--name", "other")
-        cls.server = cls.context.__enter__()
-
-    @classmethod
-    def tearDownClass(cls):
-        cls.context.__exit__(None, None, None)
+class Chat(ServerTest):
+    flags = ("--name", "m1", "--name", "other")
 
     def test_whole_answer(self):
         answer = self.server.chat()
@@ -261,15 +254,8 @@ class Chat(unittest.TestCase):
         self.assertIn("40", error["message"])
 
 
-class Tools(unittest.TestCase):
-    @classmethod
-    def setUpClass(cls):
-        cls.context = serve(CALL)
-        cls.server = cls.context.__enter__()
-
-    @classmethod
-    def tearDownClass(cls):
-        cls.context.__exit__(None, None, None)
+class Tools(ServerTest):
+    words = CALL
 
     def check(self, message):
         self.assertEqual(len(message["tool_calls"]), 1)

@@ -12,7 +12,7 @@ import threading
 import unittest
 import warnings
 
-from server import HELLO, PATIENCE, PROGRAM, Server, model, serve
+from server import HELLO, PATIENCE, PROGRAM, Server, ServerTest, model, serve
 
 ENDLESS = ["<think>\n", " a", " b", " c", " d"]
 LONG = {"messages": [{"role": "user", "content": "hi"}], "stream": True, "max_tokens": 30000}
@@ -31,15 +31,8 @@ def raw(port, data, read=True):
         return answer
 
 
-class Requests(unittest.TestCase):
-    @classmethod
-    def setUpClass(cls):
-        cls.context = serve(HELLO, "--max-body-mb", "1")
-        cls.server = cls.context.__enter__()
-
-    @classmethod
-    def tearDownClass(cls):
-        cls.context.__exit__(None, None, None)
+class Requests(ServerTest):
+    flags = ("--max-body-mb", "1")
 
     def test_paths_and_methods(self):
         self.assertEqual(self.server.ask("GET", "/v1/nothing")[0], 404)

@@ -11,6 +11,7 @@ import sys
 import tempfile
 import threading
 import time
+import unittest
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "cli"))
 import scripted_model  # noqa: E402
@@ -154,3 +155,13 @@ def serve(words, *flags, endless=False, temperature="0"):
         finally:
             if server.process.poll() is None:
                 server.end()
+
+
+class ServerTest(unittest.TestCase):
+    """Tests that share one server with these `flags`, over a model that answers with `words`."""
+    words = HELLO
+    flags = ()
+
+    @classmethod
+    def setUpClass(cls):
+        cls.server = cls.enterClassContext(serve(cls.words, *cls.flags))
