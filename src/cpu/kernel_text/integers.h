@@ -62,9 +62,22 @@ MM_INLINE void narrow(I32 x, int8_t* to) {
 }
 
 MM_INLINE int32_t total_of_lanes(I32 x) {
+#if defined(__AVX512F__)
+  return _mm512_reduce_add_epi32((__m512i)x);
+#endif
   int32_t sum = 0;
   for (int lane = 0; lane < kLanes; ++lane) sum += x[lane];
   return sum;
+}
+
+/// Of numbers that are not negative.
+MM_INLINE int32_t largest_of_lanes(I32 x) {
+#if defined(__AVX512F__)
+  return _mm512_reduce_max_epi32((__m512i)x);
+#endif
+  int32_t largest = 0;
+  for (int lane = 0; lane < kLanes; ++lane) largest = x[lane] > largest ? x[lane] : largest;
+  return largest;
 }
 
 /// The low half of every byte, and the high half.
