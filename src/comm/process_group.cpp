@@ -2,6 +2,8 @@
 
 #include <dlfcn.h>
 
+#include <exception>
+
 #include "comm/mpi_module.h"
 #include "core/error.h"
 
@@ -25,7 +27,11 @@ class OneProcess : public ProcessGroup {
 class Mpi : public ProcessGroup {
  public:
   explicit Mpi(const MinimaxMpiModule& module) : module_(module) { check(module_.start(&rank_, &size_), "start"); }
-  ~Mpi() override { module_.finish(); }
+  // Finishing waits for the others, who may be waiting for us. Where this process leaves by an exception it ends
+  // without: mpirun takes that for what it is, and ends them.
+  ~Mpi() override {
+    if (std::uncaught_exceptions() == exceptions_) module_.finish();
+  }
   Mpi(const Mpi&) = delete;
   Mpi& operator=(const Mpi&) = delete;
 
@@ -52,6 +58,7 @@ class Mpi : public ProcessGroup {
 
   const MinimaxMpiModule& module_;
   int rank_ = 0, size_ = 1;
+  int exceptions_ = std::uncaught_exceptions();
 };
 
 }  // namespace

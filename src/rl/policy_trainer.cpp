@@ -235,9 +235,10 @@ BatchReport PolicyTrainer::step() {
     std::vector<Minibatch> minibatches = prepare(groups, mismatch);
     report.metrics["time/logprob"] = seconds_since(begin);
     mismatch.write(report.metrics);
-    if (mismatch.pearson() < options_.least_pearson) {
+    if (mismatch.pearson() < options_.least_pearson || mismatch.mean_abs_dlogp() > options_.most_mean_dlogp) {
       report.alarms.push_back(cat("engine and trainer disagree (pearson ", mismatch.pearson(), ", limit ",
-                                  options_.least_pearson, "); the batch is left out"));
+                                  options_.least_pearson, "; mean difference of log-probs ", mismatch.mean_abs_dlogp(),
+                                  ", limit ", options_.most_mean_dlogp, "); the batch is left out"));
     } else {
       begin = Clock::now();
       // Engine and trainer have one set of weights: all there is to sync is that cached states of the old ones are

@@ -42,6 +42,7 @@ struct PolicyOptions {
   /// precision.
   double importance_cap = 0;
   double least_pearson = 0.99;  ///< of engine's and trainer's probabilities; below, a batch is not trained on
+  double most_mean_dlogp = 0.1;  ///< mean difference of their log-probs; above, likewise
   int64_t pass_tokens = 8192;   ///< of one forward and backward pass
   train::AdvantageOptions advantages;
   RewardOptions reward;

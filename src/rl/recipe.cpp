@@ -114,6 +114,7 @@ void read_loss(RecipeTable table, train::PolicyLoss& loss, PolicyOptions& policy
     policy.anchor = *anchor == "old" ? Anchor::kOld : Anchor::kRollout;
   policy.importance_cap = table.number("importance_cap", 0, 1e9).value_or(policy.importance_cap);
   policy.router_replay = table.boolean("router_replay").value_or(policy.router_replay);
+  policy.most_mean_dlogp = table.number("most_mean_dlogp", 0, 1e9).value_or(policy.most_mean_dlogp);
   policy.least_pearson = table.number("least_pearson", -1, 1).value_or(policy.least_pearson);
   table.done();
 }

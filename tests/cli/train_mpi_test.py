@@ -120,6 +120,15 @@ class TwoProcesses(unittest.TestCase):
             difference = sum((x - y) ** 2 for x, y in zip(before, after)) ** 0.5
             self.assertLess(difference, 1e-3 * sum(x * x for x in before) ** 0.5)
 
+            # One that fails does not leave the other waiting, and says why.
+            torn = subprocess.run(["mpirun", "--allow-run-as-root", "--oversubscribe",
+                                   "-n", "1", PROGRAM, "train", "sft", path("recipe.toml"), "--out", path("torn"), ":",
+                                   "-n", "1", PROGRAM, "train", "sft", path("recipe.toml"), "--out", "/dev/null/torn"],
+                                  capture_output=True, timeout=PATIENCE, check=False,
+                                  env=environment(OMPI_MCA_mpi_yield_when_idle="1", TMPDIR=folder))
+            self.assertNotEqual(torn.returncode, 0)
+            self.assertIn(b"/dev/null/torn", torn.stderr)
+
             # Reinforcement learning from that model: every sample is that of one process alone.
             with open(path("even.py"), "w", encoding="utf-8") as file:
                 file.write(EVEN)
