@@ -15,6 +15,9 @@ extern const Kernels kTable;
 namespace avx2 {
 extern const Kernels kTable;
 }
+namespace avxvnni {
+const Kernels& table();
+}
 namespace avx512 {
 extern const Kernels kTable;
 }
@@ -44,6 +47,7 @@ std::vector<Candidate> candidates() {
                     __builtin_cpu_supports("avx512bf16");
   all.push_back({&avx512bf16::kTable, bf16});
   all.push_back({&avx512::kTable, v4});
+  all.push_back({&avxvnni::table(), v3 && __builtin_cpu_supports("avxvnni")});
   all.push_back({&avx2::kTable, v3});
 #endif
   all.push_back({&generic::kTable, true});
