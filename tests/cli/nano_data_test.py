@@ -7,14 +7,14 @@ import sys
 import tempfile
 import unittest
 
-from program import PROGRAM, environment
+from program import PATIENCE, PROGRAM, environment
 
 RECIPE = os.path.join(os.path.dirname(__file__), "..", "..", "models", "nano", "recipe")
 
 
 def make(*words, stdin=""):
     process = subprocess.run([sys.executable, "-B", os.path.join(RECIPE, "make_conversations.py"), *words], input=stdin.encode(),
-                             capture_output=True, timeout=600, check=True)
+                             capture_output=True, timeout=PATIENCE, check=True)
     return [json.loads(line) for line in process.stdout.decode().splitlines()]
 
 
@@ -89,7 +89,7 @@ class Data(unittest.TestCase):
         with tempfile.TemporaryDirectory() as folder:
             data = os.path.join(folder, "data")
             subprocess.run([os.path.join(RECIPE, "make_data.sh"), data, PROGRAM, "1"], env=environment(), capture_output=True,
-                           timeout=600, check=True)
+                           timeout=PATIENCE, check=True)
             with open(os.path.join(RECIPE, "supervised.toml"), encoding="utf-8") as file:
                 recipe = file.read()
             changed = {'shape = "micro"\nffn = 192': 'shape = "pico"', "tokens = 32768\npass_tokens = 34816": "tokens = 1024\npass_tokens = 2048",
@@ -101,7 +101,7 @@ class Data(unittest.TestCase):
                 file.write(recipe)
             process = subprocess.run([PROGRAM, "train", "sft", os.path.join(folder, "recipe.toml"), "--steps", "1", "--device", "cpu",
                                       "--out", os.path.join(folder, "run")],
-                                     env=environment(), capture_output=True, timeout=600, check=False)
+                                     env=environment(), capture_output=True, timeout=PATIENCE, check=False)
             self.assertEqual(process.returncode, 0, process.stderr.decode())
 
 

@@ -11,7 +11,7 @@ import time
 import unittest
 import urllib.request
 
-from program import PROGRAM, environment, run
+from program import PATIENCE, PROGRAM, environment, run
 
 SFT = """
 tokenizer = "tokenizer"
@@ -161,13 +161,13 @@ class TrainRl(unittest.TestCase):
             while not has_a_batch():
                 self.assertIsNone(process.poll())
                 time.sleep(0.01)
-            with urllib.request.urlopen(url, timeout=60) as answer:
+            with urllib.request.urlopen(url, timeout=PATIENCE) as answer:
                 self.assertIn(b'fetch("body")', answer.read())
-            with urllib.request.urlopen(url + "body", timeout=60) as answer:
+            with urllib.request.urlopen(url + "body", timeout=PATIENCE) as answer:
                 self.assertIn(b"reward", answer.read())
         finally:
             process.send_signal(signal.SIGINT)
-            process.wait(timeout=250)
+            process.wait(timeout=PATIENCE)
             reader.join()
             process.stderr.close()
         self.assertEqual(process.returncode, 0)

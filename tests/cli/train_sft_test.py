@@ -250,12 +250,14 @@ class Sft(unittest.TestCase):
                 if match := re.search(rb"http://127\.0\.0\.1:\d+/", line):
                     break
             url = match.group().decode()
-            while not os.path.exists(os.path.join(out, "metrics.jsonl")):
-                time.sleep(0.01)
             with urllib.request.urlopen(url, timeout=PATIENCE) as answer:
                 self.assertIn(b'fetch("body")', answer.read())
-            with urllib.request.urlopen(url + "body", timeout=PATIENCE) as answer:
-                self.assertIn(b"<title>Loss</title>", answer.read())
+            body = b""
+            while b"<title>Loss</title>" not in body:  # once there is something to show
+                self.assertIsNone(process.poll(), body)
+                with urllib.request.urlopen(url + "body", timeout=PATIENCE) as answer:
+                    body = answer.read()
+                time.sleep(0.01)
             with self.assertRaises(urllib.error.HTTPError):
                 urllib.request.urlopen(url + "recipe.toml", timeout=PATIENCE)
         finally:

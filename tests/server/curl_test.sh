@@ -46,7 +46,7 @@ fail() {
 ask() {
   local status=$1 pattern=$2 method=$3 path=$4 answer code
   shift 4
-  answer=$(curl --silent --show-error --max-time 300 --no-buffer --request "$method" \
+  answer=$(curl --silent --show-error --max-time 1200 --no-buffer --request "$method" \
     --header 'authorization: Bearer curl-key' --header 'content-type: application/json' \
     --write-out '\n%{http_code}' ${1+--data "$1"} "$url$path")
   code=${answer##*$'\n'}
