@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <map>
+#include <unordered_set>
 
 #include "core/rng.h"
 #include "io/atomic_file.h"
@@ -13,6 +14,7 @@
 #include "ops/linear.h"
 #include "ops/optimizer.h"
 #include "ops/transfer.h"
+#include "train/unpack.h"
 
 namespace minimax::train {
 namespace {
@@ -185,6 +187,14 @@ void merge_adapters(const fs::path& folder, ThreadPool& threads, MiniMaxM1& mode
   const double scale = stored.options.alpha / static_cast<double>(stored.options.rank);
   Arena arena;
   const Context ctx{.arena = &arena, .threads = &threads};
+  // A packed matrix that is adapted becomes dense; all others stay as they are.
+  std::unordered_set<const void*> wanted;
+  for_each_parameter(model, [&](const std::string& name, Tensor& value) {
+    if (name.ends_with(kEnd) && stored.file.find(adapter_name(name, "lora_A"))) wanted.insert(value.raw());
+  });
+  for_each_matrix(model, [&](Weight& weight) {
+    if (weight.format && wanted.contains(weight.data.raw())) weight = {unpack(weight, threads), {}, {}};
+  });
   size_t used = 0;
   for_each_parameter(model, [&](const std::string& name, Tensor& value) {
     if (!name.ends_with(kEnd) || !stored.file.find(adapter_name(name, "lora_A"))) return;

@@ -51,7 +51,8 @@ class LoraAdapters : public Reparametrization {
 };
 
 /// `model`, which lies on the host, with the adapters of a folder merged: each adapted matrix is replaced by a copy of
-/// its own type. Throws kNotFound, and kInvalidArgument when the adapters do not fit the model.
+/// its own type, float32 where it was packed. Throws kNotFound, and kInvalidArgument when the adapters do not fit the
+/// model.
 void merge_adapters(const std::filesystem::path& folder, ThreadPool& threads, MiniMaxM1& model);
 
 }  // namespace minimax::train

@@ -9,8 +9,10 @@
 #include "core/rng.h"
 #include "io/test_folder.h"
 #include "model/parameters.h"
+#include "model/quantize_weights.h"
 #include "model/random.h"
 #include "model/shapes.h"
+#include "train/unpack.h"
 
 namespace minimax::train {
 namespace {
@@ -131,6 +133,36 @@ TEST_F(LoraTest, LearnsOverAFrozenBaseAndMerges) {
     for (size_t i = 0; i < trained.size(); ++i)
       EXPECT_TRUE(same_bits(trained[i].value, parameters(again.model)[i].value)) << trained[i].name;
   }
+}
+
+// Over packed weights: trained on the numbers they stand for, which stay as they are; at serve time the adapted
+// matrices become dense, with the bits that were trained, and all others stay packed.
+TEST_F(LoraTest, LearnsOverAPackedBase) {
+  quantize_weights(base, [](const std::string&) { return quant::Format::kQ8; }, threads);
+  ASSERT_TRUE(base.layers[0].moe.experts[0].gate.format);
+  TrainableModel trainable = make_trainable(ctx, base, DType::kFloat32);
+  const MiniMaxM1 frozen = unpacked(base, threads);
+  for (size_t i = 0; i < parameters(frozen).size(); ++i)
+    EXPECT_TRUE(same_bits(parameters(trainable.model)[i].value, to_float32(parameters(frozen)[i].value)));
+  LoraAdapters adapters(ctx, trainable, {.rank = 4}, 1);
+  Trainer trainer(ctx, trainable, {}, nullptr, &adapters);
+  const double first = trainer.step(batches(), 1e-2).pass.loss;
+  StepMetrics last;
+  for (int step = 0; step < 40; ++step) last = trainer.step(batches(), 1e-2);
+  EXPECT_LT(last.pass.loss, 0.9 * first);
+  test::Folder folder;
+  adapters.save(ctx, folder.path());
+
+  MiniMaxM1 served = base;
+  merge_adapters(folder.path(), threads, served);
+  const auto* trained = std::get_if<SoftmaxAttention>(&trainable.model.layers[1].attention);
+  const auto* merged = std::get_if<SoftmaxAttention>(&served.layers[1].attention);
+  ASSERT_TRUE(trained && merged);
+  EXPECT_FALSE(merged->q_proj.format);
+  EXPECT_TRUE(same_bits(merged->q_proj.data, trained->q_proj.data));
+  EXPECT_FALSE(same_bits(merged->q_proj.data, std::get<SoftmaxAttention>(frozen.layers[1].attention).q_proj.data));
+  EXPECT_TRUE(served.layers[0].moe.experts[0].gate.format);
+  EXPECT_EQ(served.layers[0].moe.experts[0].gate.data.raw(), base.layers[0].moe.experts[0].gate.data.raw());
 }
 
 TEST_F(LoraTest, NamesWhatDoesNotFit) {

@@ -13,6 +13,7 @@
 #include "ops/log_probs.h"
 #include "ops/optimizer.h"
 #include "ops/transfer.h"
+#include "train/unpack.h"
 
 namespace minimax::train {
 namespace {
@@ -114,9 +115,10 @@ void PassReport::add(const PassReport& other) {
   policy.add(other.policy);
 }
 
-TrainableModel make_trainable(const Context& ctx, const MiniMaxM1& source, DType working) {
+TrainableModel make_trainable(const Context& ctx, const MiniMaxM1& packed, DType working) {
   MM_CHECK(working == DType::kFloat32 || working == DType::kBFloat16, "working weights are ", working,
            ", expected F32 or BF16");
+  const MiniMaxM1 source = unpacked(packed, *ctx.threads);
   TrainableModel out{.model = place_model(ctx, source, working), .parameters = {}};
   std::vector<Tensor> sources;
   MiniMaxM1 from = source;

@@ -33,8 +33,8 @@ struct TrainableModel {
   std::vector<TrainedParameter> parameters;
 };
 
-/// A copy of `source`, which lies on the host in any of F32, BF16 and F16, to where `ctx` computes. Norms and routers
-/// are float32, all others `working` (F32 or BF16).
+/// A copy of `source`, which lies on the host in any of F32, BF16, F16 and packed formats, to where `ctx` computes.
+/// Norms and routers are float32, all others `working` (F32 or BF16).
 TrainableModel make_trainable(const Context& ctx, const MiniMaxM1& source, DType working);
 
 /// How a pass is made into gradients.
