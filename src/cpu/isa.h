@@ -9,8 +9,8 @@
 namespace minimax::cpu {
 
 /// The table in use: the best this processor runs, chosen at the first call;
-/// `MINIMAX_ISA=generic|avx2|avxvnni|avx512|avx512bf16` forces one. Throws kInvalidArgument when the forced one is unknown, was
-/// not compiled in or is not supported here.
+/// `MINIMAX_ISA=generic|avx2|avxvnni|avx512|avx512bf16` forces one. Throws kInvalidArgument when the forced one is
+/// unknown, was not compiled in or is not supported here.
 const Kernels& kernels();
 
 /// The tables this processor can run, best first; the last one is always "generic".

@@ -93,12 +93,12 @@ struct AttentionArgs {
   int64_t q_stride = 0;
   const void* const* k_pages = nullptr;  ///< page p of this kv head: [head_dim, kChunk] float32, transposed
   const void* const* v_pages = nullptr;  ///< [kChunk, head_dim] float32
-  bool coded = false;                    ///< pages are int8 instead, and behind them [kChunk] float32 scales of the keys
-  float* out = nullptr;                   ///< [rows, head_dim] running sum of exp(score - max) * v
-  float* max_score = nullptr;             ///< [rows] running maximum; -inf at the start
-  float* weight_sum = nullptr;            ///< [rows] running sum of exp(score - max)
-  int64_t first_position = 0;             ///< position of rows 0 .. group - 1
-  int64_t first_key = 0;                  ///< multiple of kSplitKeys
+  bool coded = false;           ///< pages are int8 instead, and behind them [kChunk] float32 scales of the keys
+  float* out = nullptr;         ///< [rows, head_dim] running sum of exp(score - max) * v
+  float* max_score = nullptr;   ///< [rows] running maximum; -inf at the start
+  float* weight_sum = nullptr;  ///< [rows] running sum of exp(score - max)
+  int64_t first_position = 0;   ///< position of rows 0 .. group - 1
+  int64_t first_key = 0;        ///< multiple of kSplitKeys
   int64_t rows = 0, group = 0, head_dim = 0;
   float scale = 1;  ///< 1 / sqrt(head_dim)
 };

@@ -14,8 +14,8 @@ namespace minimax {
 using ChooseFormat = std::function<std::optional<quant::Format>(const std::string& name)>;
 
 /// Puts packed weights in the place of dense ones, one matrix after the other. Asked for every matrix but routers and
-/// the coefficients of shared experts; tied embeddings are asked for once. What is packed already stays as it is. Throws
-/// as quant::quantize_matrix does.
+/// the coefficients of shared experts; tied embeddings are asked for once. What is packed already stays as it is.
+/// Throws as quant::quantize_matrix does.
 void quantize_weights(MiniMaxM1& model, const ChooseFormat& choose, ThreadPool& threads);
 
 }  // namespace minimax

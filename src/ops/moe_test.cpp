@@ -198,8 +198,7 @@ TEST(MixExperts, Errors) {
   const Weight wrong{Tensor::zeros({12, 9}, DType::kFloat32)};
   EXPECT_EQ(with([&](ExpertWeights& e) { e.gate = wrong; }),
             "expert.gate is [12, 9], expected [12, 8] = [ffn, hidden]");
-  EXPECT_EQ(with([&](ExpertWeights& e) { e.up = wrong; }),
-            "expert.up is [12, 9], expected [12, 8] = [ffn, hidden]");
+  EXPECT_EQ(with([&](ExpertWeights& e) { e.up = wrong; }), "expert.up is [12, 9], expected [12, 8] = [ffn, hidden]");
   EXPECT_EQ(with([&](ExpertWeights& e) { e.down = wrong; }),
             "expert.down is [12, 9], expected [8, 12] = [hidden, ffn]");
 }

@@ -41,9 +41,9 @@ struct PolicyOptions {
   /// Tokens are weighted by min(exp(trainer's - engine's log-prob), this) besides; 0: not. For engines of lower
   /// precision.
   double importance_cap = 0;
-  double least_pearson = 0.99;  ///< of engine's and trainer's probabilities; below, a batch is not trained on
+  double least_pearson = 0.99;   ///< of engine's and trainer's probabilities; below, a batch is not trained on
   double most_mean_dlogp = 0.1;  ///< mean difference of their log-probs; above, likewise
-  int64_t pass_tokens = 8192;   ///< of one forward and backward pass
+  int64_t pass_tokens = 8192;    ///< of one forward and backward pass
   train::AdvantageOptions advantages;
   RewardOptions reward;
   train::Schedule schedule;  ///< over updates
