@@ -265,8 +265,13 @@ class Parser {
     if (act.string_or("silu") != "silu" && act.string() != "swish") act.fail("\"silu\"");
     const JsonField window = root_["sliding_window"];
     if (window.has_value()) window.fail("null: the model's softmax attention sees all positions");
-    if (root_["quantization_config"].has_value())
-      warn("\"quantization_config\" is present; quantized tensors cannot be read yet");
+    if (const JsonField quantization = root_["quantization_config"]; quantization.has_value()) {
+      // Ours needs nothing from here: packed tensors say by their names what they are (docs/formats.md).
+      if (quantization["quant_method"].string_or("") == "minimax")
+        quantization["version"].integer(1, 1);
+      else
+        warn("\"quantization_config\" is of a method that is not ours; tensors it quantized cannot be read");
+    }
   }
 
   const JsonField root_;

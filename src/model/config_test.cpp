@@ -233,6 +233,13 @@ TEST(Config, UnsupportedMembersAreRefused) {
               ElementsAre(HasSubstr("quantization_config")));
 }
 
+TEST(Config, OurOwnQuantizationIsReadInItsVersion) {
+  EXPECT_TRUE(parse(remote(R"("quantization_config": {"quant_method": "minimax", "version": 1})")).warnings.empty());
+  EXPECT_THAT(parse_error(remote(R"("quantization_config": {"quant_method": "minimax", "version": 2})")),
+              HasSubstr("\"quantization_config.version\" is 2 (number), expected an integer"));
+  EXPECT_THAT(parse_error(remote(R"("quantization_config": {"quant_method": "minimax"})")), HasSubstr("is absent"));
+}
+
 TEST(Config, HostileValuesAreRefusedByName) {
   EXPECT_EQ(parse_error(remote(R"("hidden_size": "abc")")),
             "config.json: \"hidden_size\" is \"abc\" (string), expected an integer from 1 to 16777216");

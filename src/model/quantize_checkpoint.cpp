@@ -8,6 +8,7 @@
 #include "io/file.h"
 #include "io/json.h"
 #include "io/sha256.h"
+#include "model/parameters.h"
 
 namespace minimax {
 namespace {
@@ -78,10 +79,16 @@ Factors find(const std::map<std::string, Factors>& map, const std::string& name)
   return found == map.end() ? nullptr : found->second;
 }
 
+// Matrices by name.
+void check_rules(const quant::Recipe& recipe, const std::vector<std::pair<std::string, quant::Role>>& matrices) {
+  const std::vector<std::string> idle = recipe.idle_rules(matrices);
+  MM_CHECK(idle.empty(), "the rule \"", idle.front(), "\" fits no matrix of this model that can be quantized");
+}
+
 std::vector<quant::SourceTensor> sources_of(const Checkpoint& checkpoint, const quant::Recipe& recipe,
                                             const QuantizeHints& hints) {
   std::vector<quant::SourceTensor> sources;
-  std::vector<std::pair<quant::Role, std::string>> matrices;
+  std::map<std::string, quant::Role> roles;
   for (const ExpectedTensor& expected : expected_tensors(checkpoint.config())) {
     const Tensor tensor = checkpoint.tensor(expected.name);
     quant::SourceTensor source = described(expected, recipe, tensor.dtype());
@@ -92,10 +99,9 @@ std::vector<quant::SourceTensor> sources_of(const Checkpoint& checkpoint, const 
              "calibration of \"", expected.name, "\" has ", source.importance->size(), " inputs, expected ",
              expected.shape.dim(-1));
     sources.push_back(std::move(source));
-    if (const auto role = role_of(expected)) matrices.emplace_back(*role, expected.name);
+    if (const auto role = role_of(expected)) roles[expected.name] = *role;
   }
-  for (const std::string& rule : recipe.idle_rules(matrices))
-    MM_CHECK(false, "the rule \"", rule, "\" fits no matrix of this model that can be quantized");
+  check_rules(recipe, {roles.begin(), roles.end()});
   return sources;
 }
 
@@ -208,6 +214,29 @@ quant::WrittenFolder quantize_checkpoint(const Checkpoint& checkpoint, const fs:
   io::write_file(to / "config.json", text);
   quant::finish_folder(to);
   return written;
+}
+
+void quantize_weights(MiniMaxM1& model, const quant::Recipe& recipe, quant::Rounding rounding, ThreadPool& threads,
+                      const std::function<void(const std::string& name)>& progress) {
+  std::map<std::string, quant::Role> roles;
+  for (const ExpectedTensor& tensor : expected_tensors(model.config))
+    if (const auto role = role_of(tensor)) roles[tensor.name] = *role;
+  check_rules(recipe, {roles.begin(), roles.end()});
+  for_each_matrix(model, [&](const std::string& name, Weight& weight) {
+    const auto role = roles.find(name);
+    if (role == roles.end() || weight.format) return;
+    const quant::Storage storage = recipe.choose(role->second, name);
+    if (!storage.quantized()) return;
+    MM_CHECK(weight.data.device() == Device::kCpu, "\"", name,
+             "\" lies on a GPU, expected a model in the host's memory");
+    if (progress) progress(name);
+    const int64_t outputs = weight.outputs(), inputs = weight.inputs();
+    const Tensor packed =
+        Tensor::empty({quant::panel_count(outputs), quant::panel_bytes(storage.format, inputs)}, DType::kUInt8);
+    quant::quantize_matrix(storage.format, outputs, inputs, reader_of(weight.data, nullptr, nullptr), nullptr, rounding,
+                           threads, static_cast<std::byte*>(packed.raw()));
+    weight = packed_weight(packed, storage.format, outputs, inputs);
+  });
 }
 
 }  // namespace minimax

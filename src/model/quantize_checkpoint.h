@@ -12,6 +12,7 @@
 
 #include "core/threads.h"
 #include "model/checkpoint.h"
+#include "model/minimax_m1.h"
 #include "quant/folder_writer.h"
 #include "quant/recipe.h"
 
@@ -57,5 +58,11 @@ quant::WrittenFolder quantize_checkpoint(const Checkpoint& checkpoint, const std
                                          const std::filesystem::path& to, const quant::Recipe& recipe,
                                          const QuantizeHints& hints, const QuantizeOptions& options,
                                          ThreadPool& threads);
+
+/// Packs the matrices of a model in memory as the recipe says, each on all threads; what was there is let go. For small
+/// models: the original passes through memory. A matrix that is packed already stays as it is.
+/// Throws kInvalidArgument as quantize_checkpoint does, and for a model on a GPU.
+void quantize_weights(MiniMaxM1& model, const quant::Recipe& recipe, quant::Rounding rounding, ThreadPool& threads,
+                      const std::function<void(const std::string& name)>& progress = {});
 
 }  // namespace minimax

@@ -10,6 +10,8 @@
 #include "io/json.h"
 #include "io/sha256.h"
 #include "io/test_folder.h"
+#include "model/load.h"
+#include "model/parameters.h"
 
 namespace minimax {
 namespace {
@@ -136,6 +138,53 @@ TEST_F(QuantizeTest, FactorsMultiplyRowsAndColumns) {
   EXPECT_EQ(up_now.rows(4, 5).data<float>()[5], up_then.rows(4, 5).data<float>()[5]);
   EXPECT_EQ(down_now.rows(7, 8).data<float>()[3], 0.25f * down_then.rows(7, 8).data<float>()[3]);
   EXPECT_EQ(down_now.rows(7, 8).data<float>()[4], down_then.rows(7, 8).data<float>()[4]);
+}
+
+TEST_F(QuantizeTest, AModelInMemoryGetsTheSameBytes) {
+  const quant::Recipe mixed = recipe("q4,attention=q6,head=q8,layers\\.1\\..*experts\\.0=mxfp4");
+  quantize_checkpoint(checkpoint, kGolden, temporary / "out", mixed, {}, {}, threads);
+  MiniMaxM1 stored = load_model(temporary / "out");
+  MiniMaxM1 model = load_model(kGolden);
+  quantize_weights(model, mixed, quant::Rounding::kBest, threads);
+  const std::vector<Parameter> expected = parameters(stored), found = parameters(model);
+  ASSERT_EQ(found.size(), expected.size());
+  for (size_t i = 0; i < found.size(); ++i) {
+    EXPECT_EQ(found[i].value.shape(), expected[i].value.shape()) << found[i].name;
+    EXPECT_EQ(std::memcmp(found[i].value.raw(), expected[i].value.raw(), static_cast<size_t>(found[i].value.bytes())),
+              0)
+        << found[i].name;
+  }
+  EXPECT_THAT(error_of([&] { quantize_weights(model, recipe("q4,nothing=q8"), {}, threads); }),
+              HasSubstr("the rule \"nothing=q8\" fits no matrix"));
+}
+
+TEST_F(QuantizeTest, WhatIsPackedIsNotPackedAgain) {
+  quantize_checkpoint(checkpoint, kGolden, temporary / "out", recipe("q8"), {}, {}, threads);
+  EXPECT_THAT(error_of([&] {
+                quantize_checkpoint(Checkpoint::open(temporary / "out"), temporary / "out", temporary / "again",
+                                    recipe("q4"), {}, {}, threads);
+              }),
+              HasSubstr("is quantized already; expected the original weights"));
+}
+
+TEST_F(QuantizeTest, HostilePackedFilesAreRefusedByName) {
+  quantize_checkpoint(checkpoint, kGolden, temporary / "out", recipe("q4"), {}, {}, threads);
+  const fs::path file = temporary / "out" / "model.safetensors";
+  const std::string whole = io::read_file(file);
+  const auto with = [&](const std::string& from, const std::string& to) {
+    std::string text = whole;
+    const size_t at = text.find(from);
+    EXPECT_NE(at, std::string::npos) << from;
+    text.replace(at, from.size(), to);
+    io::write_file(file, text);
+    return error_of([&] { load_model(temporary / "out"); });
+  };
+  // Names of equal length, so that the header keeps its own.
+  EXPECT_THAT(with("experts.0.w1.weight.q4", "experts.0.w1.weight.q5"), HasSubstr("expected ["));
+  EXPECT_THAT(with("experts.0.w1.weight.q4", "experts.0.w1.weight.q9"), HasSubstr("1 weights of"));
+  EXPECT_THAT(with("block_sparse_moe.gate.weight\"", "block_sparse_moe.gate.wei.q4\"  "), testing::Not("(no error)"));
+  io::write_file(file, whole.substr(0, whole.size() - 1));
+  EXPECT_THAT(error_of([&] { load_model(temporary / "out"); }), HasSubstr("model.safetensors"));
 }
 
 TEST_F(QuantizeTest, CopiesWhatIsNoWeight) {

@@ -124,12 +124,12 @@ Storage Recipe::choose(Role role, std::string_view name) const {
   return rule->storage;
 }
 
-std::vector<std::string> Recipe::idle_rules(const std::vector<std::pair<Role, std::string>>& matrices) const {
+std::vector<std::string> Recipe::idle_rules(const std::vector<std::pair<std::string, Role>>& matrices) const {
   std::vector<std::string> idle;
   for (const Rule& rule : rules_) {
     const bool bare = rule.text.find('=') == std::string::npos;
     const bool used = std::any_of(matrices.begin(), matrices.end(),
-                                  [&](const auto& matrix) { return fits(rule, matrix.first, matrix.second); });
+                                  [&](const auto& matrix) { return fits(rule, matrix.second, matrix.first); });
     if (!bare && !used) idle.push_back(rule.text);
   }
   return idle;

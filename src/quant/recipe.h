@@ -45,7 +45,7 @@ class Recipe {
   /// The rules as they were given, separated by commas.
   const std::string& text() const { return text_; }
   /// The rules that fit none of these matrices: likely a mistake.
-  std::vector<std::string> idle_rules(const std::vector<std::pair<Role, std::string>>& matrices) const;
+  std::vector<std::string> idle_rules(const std::vector<std::pair<std::string, Role>>& matrices) const;
 
  private:
   struct Rule {

@@ -71,7 +71,7 @@ TEST(Recipe, SaysWhatIsWrong) {
 
 TEST(Recipe, RulesThatFitNothingAreKnown) {
   const auto recipe = Recipe::parse("q8,attention=q6,layers\\.99\\.=q4", "--type");
-  EXPECT_THAT(recipe.idle_rules({{Role::kExpert, std::string(kExpert)}, {Role::kAttention, std::string(kQkv)}}),
+  EXPECT_THAT(recipe.idle_rules({{std::string(kExpert), Role::kExpert}, {std::string(kQkv), Role::kAttention}}),
               testing::ElementsAre("layers\\.99\\.=q4"));
 }
 
