@@ -25,6 +25,7 @@ enum class KvPrecision : uint8_t {
   kInt8,  ///< codes of 8 bits, a scale for each head and token: a quarter of the memory
 };
 
+class InputObserver;
 class Tape;
 struct BalanceLoss;
 class RouterReplay;
@@ -42,6 +43,7 @@ struct Context {
   bool checkpoint_layers = false;
   RouterReplay* router_replay = nullptr;  ///< mixtures keep or take their choice of experts (ops/router_replay.h)
   BalanceLoss* balance = nullptr;         ///< with a tape: mixtures add their load-balancing loss (ops/balance.h)
+  InputObserver* inputs = nullptr;        ///< products show their inputs (ops/input_observer.h)
   /// On a GPU: a token's bits do not depend on its company (docs/design.md, P2), as on the CPU always.
   bool deterministic = false;
 

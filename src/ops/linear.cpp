@@ -4,6 +4,7 @@
 #include "cpu/gradient.h"
 #include "cpu/linear.h"
 #include "cuda/matmul.h"
+#include "ops/input_observer.h"
 
 namespace minimax::ops {
 namespace {
@@ -16,7 +17,9 @@ void check(const Context& ctx, const Tensor& x, const Weight& weight) {
            " weight, expected a dense one on a GPU and in training");
 }
 
+// Its gradient, and what an observer wants to see of it.
 void record(const Context& ctx, const Tensor& x, const Weight& weight, const Tensor& out) {
+  if (ctx.inputs) ctx.inputs->linear(weight, x);
   if (ctx.tape)
     ctx.tape->record([=](Context& ctx, Gradients& d) {
       if (const Tensor dy = d.take(out); dy.defined()) linear_backward(ctx, x, weight, dy, d);

@@ -9,6 +9,7 @@
 #include "cpu/moe.h"
 #include "cuda/matmul.h"
 #include "ops/activation.h"
+#include "ops/input_observer.h"
 #include "ops/linear.h"
 
 namespace minimax::ops {
@@ -152,6 +153,7 @@ Tensor mix_experts(const Context& ctx, const Tensor& x, const Routing& routing,
              "mix_experts: ", quant::name(*expert.gate.format),
              " weights, expected dense ones on a GPU and in training");
   }
+  if (ctx.inputs) ctx.inputs->experts(x, routing, experts);
   if (ctx.device == Device::kCuda) return mix_experts_gpu(ctx, x, routing, experts);
   for (const int32_t expert : routing.experts.span<int32_t>())
     MM_CHECK(expert >= 0 && expert < static_cast<int64_t>(experts.size()), "mix_experts: expert ", expert, " of ",
