@@ -1,0 +1,43 @@
+// Calibration: how large the inputs of each matrix are on a text, and what quantization makes of that.
+#pragma once
+
+#include <filesystem>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "eval/perplexity.h"
+#include "model/quantize_checkpoint.h"
+
+namespace minimax::eval {
+
+/// Statistics of a text's passage through a model.
+struct Calibration {
+  /// [inputs] of each matrix by published name: mean of the squared input. Of an expert's, tokens count as the square
+  /// of the weight that the mixture gives them: as their errors do. Experts that no token went to have none.
+  std::map<std::string, std::shared_ptr<const std::vector<float>>> mean_square;
+  int64_t tokens = 0;
+};
+
+/// Runs the windows through the model. Inputs of the experts' down projections are computed a second time.
+Calibration calibrate(const MiniMaxM1& model, const Context& ctx, const std::vector<Window>& windows,
+                      const TokenProgress& progress = {});
+
+/// A safetensors file: "NAME.mean_square" [inputs] float32, and the number of tokens as metadata.
+void write_calibration(const std::filesystem::path& path, const Calibration& calibration);
+/// Throws kInvalidArgument for a file that is no calibration of a model of this config: names it has not, sizes that do
+/// not fit, values that are negative or not finite.
+Calibration read_calibration(const std::filesystem::path& path, const ModelConfig& config);
+
+/// The importance of each input, and factors that make columns round better where the matrix before can take their
+/// inverse exactly: up and down projections of an expert, values and outputs of softmax attention, norm and outputs of
+/// lightning attention. Factors are powers of two, so that the model stays the same function to the bit; how far they
+/// follow the inputs is tried for each matrix on some of its rows.
+QuantizeHints hints_of(const Calibration& calibration, const Checkpoint& checkpoint, const quant::Recipe& recipe,
+                       ThreadPool& threads);
+
+/// Powers of two near (root mean square of each input / their geometric mean) ^ strength, within 1/16 and 16.
+std::vector<float> column_factors(const std::vector<float>& mean_square, float strength);
+
+}  // namespace minimax::eval
