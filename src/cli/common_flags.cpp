@@ -46,6 +46,8 @@ void add_model_flags(Command& command, ModelOptions& options) {
                  "32768, if the model allows", 0);
   command.text("--adapter", options.adapter, "FOLDER", "LoRA adapters to merge into the model while it loads",
                ValueKind::kFolder);
+  command.text("--quant", options.quant, "RECIPE",
+               "quantize the weights while they load, as q4 or experts=q4,attention=q8 (see minimax quantize)");
   command.negative_flag("--no-mmap", options.mmap, "read the weights into memory instead of mapping the files");
   command.flag("--mlock", options.mlock, "keep the weights from being paged out");
   command.choice<DeviceChoice>(

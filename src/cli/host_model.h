@@ -9,8 +9,8 @@
 
 namespace minimax::cli {
 
-/// The model of `folder`, as --no-mmap and --mlock say, with the adapters of --adapter merged. Throws as load_model and
-/// merge_adapters.
+/// The model of `folder`, as --no-mmap and --mlock say, with the adapters of --adapter merged and quantized as --quant
+/// says. Throws as load_model, merge_adapters and quantize_weights.
 MiniMaxM1 load_host_model(const ModelOptions& options, const std::filesystem::path& folder, ThreadPool& threads);
 
 }  // namespace minimax::cli

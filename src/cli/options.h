@@ -44,6 +44,7 @@ enum class DeviceChoice { kAuto, kCpu, kCuda };
 struct ModelOptions {
   std::string model;         ///< a folder in the published layout
   std::string adapter;       ///< a folder of LoRA adapters to merge into it; empty: none
+  std::string quant;         ///< recipe by which the weights are quantized while they load; empty: as they are
   int64_t context_size = 0;  ///< tokens a sequence may have; 0: the engine's default
   bool mmap = true;          ///< weights stay in the page cache; else read into memory of our own
   bool mlock = false;        ///< keep them from being paged out
@@ -134,6 +135,37 @@ struct QuantizeVerbOptions {
   std::string calibration_file;
   bool nearest = false;  ///< plain rounding, to compare with
   std::string shard_size = "4GiB";
+  bool json = false;
+};
+
+/// Which part of a text is read, and how.
+struct TextOptions {
+  std::string file;
+  int64_t window = 1024;    ///< tokens that are read together
+  int64_t most_tokens = 0;  ///< 0: the whole text
+  bool special = false;     ///< special tokens in the text count
+};
+
+struct PerplexityOptions {
+  ModelOptions model;
+  TextOptions text;
+  bool json = false;
+};
+
+struct CalibrateOptions {
+  ModelOptions model;
+  TextOptions text;
+  std::string out_file;
+  bool json = false;
+};
+
+struct VerifyOptions {
+  ModelOptions model;
+  std::string against;
+  TextOptions text;  ///< no file: weights alone are compared
+  std::string svg_file;
+  bool sums = true;  ///< check SHA256SUMS, where there is one
+  bool tensors = false;  ///< all of them, not the worst
   bool json = false;
 };
 

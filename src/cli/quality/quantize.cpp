@@ -11,6 +11,7 @@
 #include "cli/verbs.h"
 #include "core/threads.h"
 #include "engine/state/state_cache.h"
+#include "eval/calibration.h"
 #include "io/file.h"
 #include "io/json.h"
 #include "model/quantize_checkpoint.h"
@@ -122,12 +123,18 @@ int run_quantize(const QuantizeVerbOptions& options, Session& session) {
   const quant::Recipe recipe = recipe_of(options, checkpoint.config());
   if (!options.fit.empty()) terminal.note(fmt::format("recipe: {}", recipe.text()));
   ThreadPool threads(session.global.threads);
+  QuantizeHints hints;
+  if (!options.calibration_file.empty()) {
+    terminal.progress("choosing factors by the calibration");
+    hints = eval::hints_of(eval::read_calibration(options.calibration_file, checkpoint.config()), checkpoint, recipe,
+                           threads);
+  }
   ProgressLine progress(terminal);
   const QuantizeOptions how{.rounding = options.nearest ? quant::Rounding::kNearest : quant::Rounding::kBest,
                             .shard_bytes = parse_bytes(options.shard_size, "--shard-size", "quantize"),
                             .progress = [&](const quant::WriteProgress& now) { progress(now); }};
   const quant::WrittenFolder written =
-      quantize_checkpoint(checkpoint, options.model, options.out, recipe, {}, how, threads);
+      quantize_checkpoint(checkpoint, options.model, options.out, recipe, hints, how, threads);
   terminal.clear_progress();
   const int64_t parameters = parameter_count(checkpoint.config());
   if (options.json)
@@ -171,6 +178,7 @@ Command define_quantize() {
   command.text("--recipe", options->recipe_file, "FILE", "rules in lines; # starts a comment", ValueKind::kFile);
   command.text("--fit", options->fit, "MEMORY", "the best recipe whose weights, and one sequence, fit: 24GB");
   command.number("-c,--ctx-size", options->context_size, "N", "tokens of that sequence", "32768", 1);
+  command.text("--calibration", options->calibration_file, "FILE", "what `minimax calibrate` wrote", ValueKind::kFile);
   command.flag("--nearest", options->nearest, "scales from the largest magnitude, without the search: to compare with");
   command.text("--shard-size", options->shard_size, "SIZE", "of a file", ValueKind::kText, "4GiB");
   command.flag("--json", options->json, "the figures as JSON");
