@@ -87,27 +87,6 @@ class Observer : public InputObserver {
   std::map<std::string, Sums> sums_;
 };
 
-// The matrix whose rows can take the inverse of a column's factor, and how columns map to rows.
-struct Pair {
-  std::string rows;     // up, v or the norm
-  std::string columns;  // down, o or out
-  int64_t group = 1;    // columns of so many query heads belong to the rows of one value head
-};
-
-std::vector<Pair> foldable_pairs(const ModelConfig& config) {
-  std::vector<Pair> pairs;
-  for (int64_t layer = 0; layer < config.layers; ++layer) {
-    if (config.layer_kind[static_cast<size_t>(layer)] == LayerKind::kLightning)
-      pairs.push_back({layer_name(layer, "self_attn.norm.weight"), layer_name(layer, "self_attn.out_proj.weight")});
-    else
-      pairs.push_back({layer_name(layer, "self_attn.v_proj.weight"), layer_name(layer, "self_attn.o_proj.weight"),
-                       config.heads / config.kv_heads});
-    for (int64_t expert = 0; expert < config.experts; ++expert)
-      pairs.push_back({expert_name(layer, expert, "w3"), expert_name(layer, expert, "w2")});
-  }
-  return pairs;
-}
-
 using Values = std::shared_ptr<const std::vector<float>>;
 
 Values find(const std::map<std::string, Values>& map, const std::string& name) {
@@ -126,15 +105,6 @@ std::vector<float> grouped(const std::vector<float>& values, int64_t group, int6
   }
   return out;
 }
-std::vector<float> spread(const std::vector<float>& values, int64_t group, int64_t head_dim) {
-  std::vector<float> out(values.size() * static_cast<size_t>(group));
-  for (size_t i = 0; i < out.size(); ++i) {
-    const size_t head = i / static_cast<size_t>(head_dim), within = i % static_cast<size_t>(head_dim);
-    out[i] = values[head / static_cast<size_t>(group) * static_cast<size_t>(head_dim) + within];
-  }
-  return out;
-}
-
 // What rounding costs at the matrix's output when its columns are multiplied by the factors, on some rows.
 double output_error(const Tensor& sample, quant::Format format, const std::vector<float>& mean_square,
                     const std::vector<float>& factors) {
@@ -169,13 +139,13 @@ Tensor sampled_rows(const Tensor& matrix) {
 
 // The best of a few strengths; empty: none is better than leaving the matrix as it is.
 std::vector<float> best_factors(const Tensor& matrix, quant::Format format, const std::vector<float>& mean_square,
-                                const Pair& pair, int64_t head_dim) {
+                                const FoldablePair& pair, int64_t head_dim) {
   const Tensor sample = sampled_rows(matrix);
   std::vector<float> best;
   double least = output_error(sample, format, mean_square, std::vector<float>(mean_square.size(), 1.0f));
   for (const float strength : {0.25f, 0.5f, 0.75f, 1.0f}) {
     const std::vector<float> factors = column_factors(grouped(mean_square, pair.group, head_dim), strength);
-    const double error = output_error(sample, format, mean_square, spread(factors, pair.group, head_dim));
+    const double error = output_error(sample, format, mean_square, to_columns(factors, pair, head_dim));
     if (error < least) {
       least = error;
       best = factors;
@@ -185,6 +155,29 @@ std::vector<float> best_factors(const Tensor& matrix, quant::Format format, cons
 }
 
 }  // namespace
+
+std::vector<FoldablePair> foldable_pairs(const ModelConfig& config) {
+  std::vector<FoldablePair> pairs;
+  for (int64_t layer = 0; layer < config.layers; ++layer) {
+    if (config.layer_kind[static_cast<size_t>(layer)] == LayerKind::kLightning)
+      pairs.push_back({layer_name(layer, "self_attn.norm.weight"), layer_name(layer, "self_attn.out_proj.weight")});
+    else
+      pairs.push_back({layer_name(layer, "self_attn.v_proj.weight"), layer_name(layer, "self_attn.o_proj.weight"),
+                       config.heads / config.kv_heads});
+    for (int64_t expert = 0; expert < config.experts; ++expert)
+      pairs.push_back({expert_name(layer, expert, "w3"), expert_name(layer, expert, "w2")});
+  }
+  return pairs;
+}
+
+std::vector<float> to_columns(const std::vector<float>& rows, const FoldablePair& pair, int64_t head_dim) {
+  std::vector<float> out(rows.size() * static_cast<size_t>(pair.group));
+  for (size_t i = 0; i < out.size(); ++i) {
+    const size_t head = i / static_cast<size_t>(head_dim), within = i % static_cast<size_t>(head_dim);
+    out[i] = rows[head / static_cast<size_t>(pair.group) * static_cast<size_t>(head_dim) + within];
+  }
+  return out;
+}
 
 Calibration calibrate(const MiniMaxM1& model, const Context& ctx, const std::vector<Window>& windows,
                       const TokenProgress& progress) {
@@ -266,11 +259,11 @@ QuantizeHints hints_of(const Calibration& calibration, const Checkpoint& checkpo
     formats[tensor.name] = storage.quantized() ? std::optional(storage.format) : std::nullopt;
   }
   const int64_t head_dim = checkpoint.config().head_dim;
-  const std::vector<Pair> pairs = foldable_pairs(checkpoint.config());
+  const std::vector<FoldablePair> pairs = foldable_pairs(checkpoint.config());
   std::vector<std::vector<float>> factors(pairs.size());
   threads.parallel_for(static_cast<int64_t>(pairs.size()), 1, [&](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; ++i) {
-      const Pair& pair = pairs[static_cast<size_t>(i)];
+      const FoldablePair& pair = pairs[static_cast<size_t>(i)];
       const auto format = formats.at(pair.columns);
       const Values mean_square = find(calibration.mean_square, pair.columns);
       if (format && mean_square)
@@ -282,7 +275,7 @@ QuantizeHints hints_of(const Calibration& calibration, const Checkpoint& checkpo
     if (factors[i].empty()) continue;
     std::vector<float> inverse;
     for (const float factor : factors[i]) inverse.push_back(1 / factor);
-    const std::vector<float> columns = spread(factors[i], pairs[i].group, head_dim);
+    const std::vector<float> columns = to_columns(factors[i], pairs[i], head_dim);
     // What the matrix will be fed is smaller by the factor.
     std::vector<float> importance = *hints.importance.at(pairs[i].columns);
     for (size_t k = 0; k < importance.size(); ++k) importance[k] /= columns[k] * columns[k];

@@ -30,6 +30,17 @@ void write_calibration(const std::filesystem::path& path, const Calibration& cal
 /// not fit, values that are negative or not finite.
 Calibration read_calibration(const std::filesystem::path& path, const ModelConfig& config);
 
+/// Two weights whose product of factors is 1: rows of the first are divided by what columns of the second are
+/// multiplied by.
+struct FoldablePair {
+  std::string rows;     ///< up, v, or a norm, whose elements are its rows
+  std::string columns;  ///< down, o or out
+  int64_t group = 1;    ///< so many query heads, whose columns are these, share one value head
+};
+std::vector<FoldablePair> foldable_pairs(const ModelConfig& config);
+/// A value for each row of the first -> for each column of the second.
+std::vector<float> to_columns(const std::vector<float>& rows, const FoldablePair& pair, int64_t head_dim);
+
 /// The importance of each input, and factors that make columns round better where the matrix before can take their
 /// inverse exactly: up and down projections of an expert, values and outputs of softmax attention, norm and outputs of
 /// lightning attention. Factors are powers of two, so that the model stays the same function to the bit; how far they

@@ -7,6 +7,7 @@
 #include <cstring>
 
 #include "core/rng.h"
+#include "eval/tensor_errors.h"
 #include "io/atomic_file.h"
 #include "io/safetensors.h"
 #include "io/test_folder.h"
@@ -142,6 +143,8 @@ TEST_F(CalibrationTest, FactorsLeaveTheFunctionAsItIs) {
   EXPECT_LT(found.largest_divergence, 1e-9);
   EXPECT_EQ(found.same_top.value(), 1);
   for (const double error : found.hidden_error) EXPECT_LT(error, 1e-6);
+  for (const TensorError& error : tensor_errors(Checkpoint::open(temporary / "out"), checkpoint, threads))
+    EXPECT_EQ(error.relative_error, 0) << error.name;
   // It is not the same weights.
   const std::string down = hints.column_factors.begin()->first;
   EXPECT_NE(std::memcmp(checkpoint.tensor(down).raw(), Checkpoint::open(temporary / "out").tensor(down).raw(),

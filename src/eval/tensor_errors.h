@@ -23,8 +23,9 @@ struct TensorError {
 
 using TensorProgress = std::function<void(int64_t done, int64_t total, const std::string& name)>;
 
-/// In the order of layers. Reads both checkpoints once. Throws kInvalidArgument when the models have not the same
-/// tensors.
+/// In the order of layers. Where rows of one matrix were divided by powers of two and columns of another multiplied by
+/// them (FoldablePair), they are taken back before the comparison: the model is the same function. Throws
+/// kInvalidArgument when the models have not the same tensors.
 std::vector<TensorError> tensor_errors(const Checkpoint& model, const Checkpoint& reference, ThreadPool& threads,
                                        const TensorProgress& progress = {});
 

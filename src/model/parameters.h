@@ -21,7 +21,4 @@ std::vector<Parameter> parameters(const MiniMaxM1& model);
 /// tied embeddings follows its embedding.
 void for_each_parameter(MiniMaxM1& model, const std::function<void(const std::string& name, Tensor& value)>& visit);
 
-/// The same of the matrices alone, routers among them, as weights that may be packed.
-void for_each_matrix(MiniMaxM1& model, const std::function<void(const std::string& name, Weight& value)>& visit);
-
 }  // namespace minimax

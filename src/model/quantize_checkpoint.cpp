@@ -8,7 +8,7 @@
 #include "io/file.h"
 #include "io/json.h"
 #include "io/sha256.h"
-#include "model/parameters.h"
+#include "model/quantize_weights.h"
 
 namespace minimax {
 namespace {
@@ -216,27 +216,18 @@ quant::WrittenFolder quantize_checkpoint(const Checkpoint& checkpoint, const fs:
   return written;
 }
 
-void quantize_weights(MiniMaxM1& model, const quant::Recipe& recipe, quant::Rounding rounding, ThreadPool& threads,
-                      const std::function<void(const std::string& name)>& progress) {
+void quantize_weights(MiniMaxM1& model, const quant::Recipe& recipe, ThreadPool& threads) {
   std::map<std::string, quant::Role> roles;
   for (const ExpectedTensor& tensor : expected_tensors(model.config))
     if (const auto role = role_of(tensor)) roles[tensor.name] = *role;
   check_rules(recipe, {roles.begin(), roles.end()});
-  for_each_matrix(model, [&](const std::string& name, Weight& weight) {
+  const auto choose = [&](const std::string& name) -> std::optional<quant::Format> {
     const auto role = roles.find(name);
-    if (role == roles.end() || weight.format) return;
+    if (role == roles.end()) return std::nullopt;
     const quant::Storage storage = recipe.choose(role->second, name);
-    if (!storage.quantized()) return;
-    MM_CHECK(weight.data.device() == Device::kCpu, "\"", name,
-             "\" lies on a GPU, expected a model in the host's memory");
-    if (progress) progress(name);
-    const int64_t outputs = weight.outputs(), inputs = weight.inputs();
-    const Tensor packed =
-        Tensor::empty({quant::panel_count(outputs), quant::panel_bytes(storage.format, inputs)}, DType::kUInt8);
-    quant::quantize_matrix(storage.format, outputs, inputs, reader_of(weight.data, nullptr, nullptr), nullptr, rounding,
-                           threads, static_cast<std::byte*>(packed.raw()));
-    weight = packed_weight(packed, storage.format, outputs, inputs);
-  });
+    return storage.quantized() ? std::optional(storage.format) : std::nullopt;
+  };
+  quantize_weights(model, choose, threads);
 }
 
 }  // namespace minimax

@@ -59,10 +59,8 @@ quant::WrittenFolder quantize_checkpoint(const Checkpoint& checkpoint, const std
                                          const QuantizeHints& hints, const QuantizeOptions& options,
                                          ThreadPool& threads);
 
-/// Packs the matrices of a model in memory as the recipe says, each on all threads; what was there is let go. For small
-/// models: the original passes through memory. A matrix that is packed already stays as it is.
-/// Throws kInvalidArgument as quantize_checkpoint does, and for a model on a GPU.
-void quantize_weights(MiniMaxM1& model, const quant::Recipe& recipe, quant::Rounding rounding, ThreadPool& threads,
-                      const std::function<void(const std::string& name)>& progress = {});
+/// quantize_weights() of a model in memory by a recipe: the bytes that quantize_checkpoint would write. Throws
+/// kInvalidArgument when a rule fits nothing.
+void quantize_weights(MiniMaxM1& model, const quant::Recipe& recipe, ThreadPool& threads);
 
 }  // namespace minimax

@@ -145,7 +145,7 @@ TEST_F(QuantizeTest, AModelInMemoryGetsTheSameBytes) {
   quantize_checkpoint(checkpoint, kGolden, temporary / "out", mixed, {}, {}, threads);
   MiniMaxM1 stored = load_model(temporary / "out");
   MiniMaxM1 model = load_model(kGolden);
-  quantize_weights(model, mixed, quant::Rounding::kBest, threads);
+  quantize_weights(model, mixed, threads);
   const std::vector<Parameter> expected = parameters(stored), found = parameters(model);
   ASSERT_EQ(found.size(), expected.size());
   for (size_t i = 0; i < found.size(); ++i) {
@@ -154,7 +154,7 @@ TEST_F(QuantizeTest, AModelInMemoryGetsTheSameBytes) {
               0)
         << found[i].name;
   }
-  EXPECT_THAT(error_of([&] { quantize_weights(model, recipe("q4,nothing=q8"), {}, threads); }),
+  EXPECT_THAT(error_of([&] { quantize_weights(model, recipe("q4,nothing=q8"), threads); }),
               HasSubstr("the rule \"nothing=q8\" fits no matrix"));
 }
 
