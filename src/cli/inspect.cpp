@@ -116,8 +116,8 @@ void add_file_rows(Table& table, const CheckpointReport& report) {
   if (report.index_bytes) weights += fmt::format(", {} by the index", human_bytes(*report.index_bytes));
   table.row({"weights", weights});
   for (const auto& [dtype, amount] : report.by_dtype)
-    table.row({"", fmt::format("{}: {} in {} tensors, {} elements", dtype, human_bytes(amount.bytes),
-                               grouped(amount.tensors), grouped(amount.elements))});
+    table.row({"", fmt::format("{}: {} in {} tensors{}", dtype, human_bytes(amount.bytes), grouped(amount.tensors),
+                               amount.elements > 0 ? ", " + grouped(amount.elements) + " elements" : "")});
 }
 
 io::json::array json_names(const std::vector<std::string>& names) {

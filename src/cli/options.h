@@ -164,7 +164,7 @@ struct VerifyOptions {
   std::string against;
   TextOptions text;  ///< no file: weights alone are compared
   std::string svg_file;
-  bool sums = true;  ///< check SHA256SUMS, where there is one
+  bool sums = true;      ///< check SHA256SUMS, where there is one
   bool tensors = false;  ///< all of them, not the worst
   bool json = false;
 };

@@ -198,9 +198,11 @@ CheckpointReport inspect_checkpoint(const fs::path& folder) {
   if (shards.index()) report.index_bytes = shards.index()->total_size;
   for (const io::SafetensorsFile& file : shards.files())
     for (const io::TensorInfo& tensor : file.tensors()) {
-      CheckpointReport::Amount& amount = report.by_dtype[tensor.dtype_name];
+      const size_t dot = tensor.name.rfind('.');
+      const bool packed = tensor.dtype_name == "U8" && quant::format_by_name(tensor.name.substr(dot + 1));
+      CheckpointReport::Amount& amount = report.by_dtype[packed ? tensor.name.substr(dot + 1) : tensor.dtype_name];
       amount.tensors += 1;
-      amount.elements += tensor.elements();
+      if (!packed) amount.elements += tensor.elements();
       amount.bytes += tensor.bytes();
     }
   if (!report.config) return report;

@@ -60,10 +60,10 @@ struct CheckpointReport {
 
   struct Amount {
     int64_t tensors = 0;
-    int64_t elements = 0;
+    int64_t elements = 0;  ///< of packed tensors, whose bytes do not tell: 0
     int64_t bytes = 0;
   };
-  std::map<std::string, Amount> by_dtype;  ///< of all tensors in opened files: "BF16", ...
+  std::map<std::string, Amount> by_dtype;  ///< of all tensors in opened files: "BF16", ...; packed ones: "q4", ...
 };
 
 /// Reads headers only. Throws nothing for what is wrong inside the folder.

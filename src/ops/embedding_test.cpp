@@ -36,7 +36,7 @@ TEST(Embedding, Errors) {
   EXPECT_EQ(error(table, test::int32s({-1})), "embedding: token 0 has id -1, expected 0 to 2");
   EXPECT_EQ(error(table, Tensor::zeros({2}, DType::kInt64)), "tokens is I64, expected I32");
   EXPECT_EQ(error(table, Tensor::zeros({2, 1}, DType::kInt32)), "embedding: tokens are [2, 1], expected [tokens]");
-  EXPECT_EQ(error(table.view({12}), test::int32s({0})), "embedding: table is F32 [12], expected [vocab, hidden]");
+  EXPECT_EQ(error(table.view({12}), test::int32s({0})), "embedding: table is [12], expected [vocab, hidden]");
   EXPECT_EQ(error(Tensor::zeros({3, 4}, DType::kUInt8), test::int32s({0})),
             "embedding table is U8, expected F32, BF16 or F16");
 }

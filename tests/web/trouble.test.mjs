@@ -62,7 +62,10 @@ web('refusals are told in the server’s words', failing, async ({ page, ask }) 
 });
 
 web('a connection that is cut keeps what had come, and can go on', failing, async ({ page, mock, ask, answers }) => {
-  await ask('cut');
+  mock.hold = 1000;
+  await ask('cut', false);
+  await answers.getByText('This answer will be').waitFor();
+  mock.hold = Infinity;
   await page.getByRole('alert').getByText('The connection was lost').waitFor();
   assert.match(await answers.innerText(), /This answer will be/);
   await reload(page);

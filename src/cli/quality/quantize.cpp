@@ -50,8 +50,12 @@ std::map<std::string, FormatFigures> by_format(const quant::WrittenFolder& writt
 int64_t bytes_for_weights(const QuantizeVerbOptions& options, const ModelConfig& config) {
   const int64_t all = parse_bytes(options.fit, "--fit", "quantize");
   const int64_t tokens = std::min(options.context_size, config.max_positions);
-  return all - all / 20 - engine::StateCache::state_bytes_per_sequence(config) -
-         tokens * engine::StateCache::kv_bytes_per_token(config);
+  const int64_t sequence =
+      engine::StateCache::state_bytes_per_sequence(config) + tokens * engine::StateCache::kv_bytes_per_token(config);
+  const int64_t left = all - all / 20 - sequence;
+  MM_CHECK(left > 0, "--fit ", options.fit, ": a sequence of ", tokens, " tokens (--ctx-size) takes ",
+           human_bytes(sequence), " by itself; expected memory for the weights too");
+  return left;
 }
 
 quant::Recipe recipe_of(const QuantizeVerbOptions& options, const ModelConfig& config) {
