@@ -179,6 +179,10 @@ int64_t quantized_bytes(const ModelConfig& config, const quant::Recipe& recipe, 
   return bytes;
 }
 
+std::vector<std::string> recipe_ladder() {
+  return {std::begin(kLadder), std::end(kLadder)};
+}
+
 quant::Recipe recipe_that_fits(const ModelConfig& config, int64_t bytes) {
   int64_t least = 0;
   for (const char* text : kLadder) {

@@ -30,6 +30,9 @@ StoredSize stored_size(const ExpectedTensor& tensor, const quant::Recipe& recipe
 /// All tensors of such a model.
 int64_t quantized_bytes(const ModelConfig& config, const quant::Recipe& recipe, DType dtype = DType::kBFloat16);
 
+/// Recipes from many bits to few, "keep" first: what recipe_that_fits chooses from.
+std::vector<std::string> recipe_ladder();
+
 /// The recipe with the most bits whose weights take at most `bytes`. Throws kInvalidArgument naming the least that is
 /// possible.
 quant::Recipe recipe_that_fits(const ModelConfig& config, int64_t bytes);
