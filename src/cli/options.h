@@ -126,6 +126,15 @@ struct BenchOptions {
   bool json = false;
 };
 
+struct PlanOptions {
+  std::string model;  ///< a folder, or its config.json
+  std::string type;   ///< the recipe to show in detail; empty: the best that fits
+  int64_t context_size = 32768;
+  std::string gpu, ram, disk;                                ///< "24GB"; empty: what this machine has free
+  std::string gpu_bandwidth, ram_bandwidth, disk_bandwidth;  ///< "800GB", a second
+  bool json = false;
+};
+
 struct QuantizeVerbOptions {
   std::string model, out;
   std::string type;         ///< a recipe's rules

@@ -21,6 +21,7 @@ Command define_serve();
 Command define_forward();
 Command define_tokenize();
 Command define_inspect();
+Command define_plan();
 Command define_quantize();
 Command define_calibrate();
 Command define_perplexity();
