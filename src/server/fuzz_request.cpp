@@ -5,7 +5,10 @@
 #include <string_view>
 
 #include "core/error.h"
+#include "core/threads.h"
+#include "engine/engine.h"
 #include "io/json.h"
+#include "model/random.h"
 #include "server/anthropic/messages.h"
 #include "server/api/api_error.h"
 #include "server/api/constraint.h"
@@ -32,17 +35,46 @@ text::Tokenizer small_tokenizer() {
   return text::Tokenizer::from_parts(std::move(parts));
 }
 
+// As small as a model can be: requests are read against its vocabulary and its options, and none is run.
+engine::Engine& small_engine(const text::Tokenizer& tokenizer) {
+  static ThreadPool threads(1);
+  static const MiniMaxM1 model = [] {
+    ModelConfig config;
+    config.vocab = 261;
+    config.hidden = 8;
+    config.ffn = 8;
+    config.layers = 2;
+    config.heads = 1;
+    config.kv_heads = 1;
+    config.head_dim = 8;
+    config.rotary_dim = 4;
+    config.experts = 2;
+    config.layer_kind = {LayerKind::kLightning, LayerKind::kSoftmax};
+    config.postnorm = true;
+    return random_model(config, DType::kFloat32, 1, threads);
+  }();
+  static engine::Engine engine(
+      model, threads, {.thinking = std::make_shared<engine::ThinkingFormat>(engine::thinking_format(tokenizer))});
+  return engine;
+}
+
+server::ServedModel small_model() {
+  server::ServedModel model;
+  model.names = {"m"};
+  model.tokenizer = small_tokenizer();
+  model.engine = &small_engine(model.tokenizer);
+  model.constraints = std::make_shared<server::Constraints>(model.tokenizer, 261);
+  model.chat.keep_all_text = true;
+  model.stop_ids = {258};
+  model.banned = {257};
+  return model;
+}
+
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   using namespace minimax::server;
-  static const text::Tokenizer tokenizer = small_tokenizer();
-  static const ServedModel model{.names = {"m"},
-                                 .tokenizer = tokenizer,
-                                 .constraints = std::make_shared<Constraints>(tokenizer, 261),
-                                 .chat = {.keep_all_text = true},
-                                 .stop_ids = {258},
-                                 .banned = {257}};
+  static const ServedModel model = small_model();
   static const ResponseStore store;
   if (size == 0) return 0;
   const std::string_view body(reinterpret_cast<const char*>(data) + 1, size - 1);
