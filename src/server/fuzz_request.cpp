@@ -59,9 +59,7 @@ engine::Engine& small_engine(const text::Tokenizer& tokenizer) {
 }
 
 server::ServedModel small_model() {
-  server::ServedModel model;
-  model.names = {"m"};
-  model.tokenizer = small_tokenizer();
+  server::ServedModel model{.names = {"m"}, .tokenizer = small_tokenizer()};
   model.engine = &small_engine(model.tokenizer);
   model.constraints = std::make_shared<server::Constraints>(model.tokenizer, 261);
   model.chat.keep_all_text = true;
