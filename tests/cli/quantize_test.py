@@ -128,7 +128,9 @@ class QuantizeTest(unittest.TestCase):
         memory = str(2 * sizes["keep"] + 10**7)
         fitted = json.loads(self.ok("quantize", tiny, self.path("fit"), "--fit", memory, "-c", "64", "--json"))
         self.assertEqual(fitted["recipe"], "keep")
-        self.assertIn("more than the", self.fails(1, "quantize", tiny, self.path("none"), "--fit", "10KB"))
+        self.assertIn("(--ctx-size) takes 17.4 MB by itself",
+                      self.fails(1, "quantize", tiny, self.path("none"), "--fit", "10KB"))
+        self.assertIn("more than the", self.fails(1, "quantize", tiny, self.path("none"), "--fit", "620KB", "-c", "1"))
         self.assertIn("fits no matrix", self.fails(1, "quantize", tiny, self.path("none"), "--type", "q4,foo=q8"))
         self.assertIn("one of --type", self.fails(2, "quantize", tiny, self.path("none")))
         self.assertIn("no OUT", self.fails(2, "quantize", tiny, "--type", "q4"))
