@@ -220,21 +220,30 @@ struct GpuPolicy {
   train::Trainer trainer;
 };
 
+rl::RolloutOptions six_attempts() {
+  rl::RolloutOptions rollout;
+  rollout.group_size = 6;
+  rollout.scorer = rl::test::score_by_bytes;
+  return rollout;
+}
+
+rl::PolicyOptions small_batches(int minibatches) {
+  rl::PolicyOptions options;
+  options.prompts_per_batch = 4;
+  options.minibatches = minibatches;
+  options.schedule = {.peak = 3e-3};
+  options.windows = {12};
+  options.pass_tokens = 512;
+  return options;
+}
+
 TEST(RolloutGpu, EngineAndTrainerAgreeBatchAfterBatch) {
   for (const DType weights : {DType::kFloat32, DType::kBFloat16}) {
     const bool exact = weights == DType::kFloat32;
     GpuPolicy policy(weights);
     rl::Curriculum curriculum(rl::test::additions());
-    rl::RolloutOptions rollout;
-    rollout.group_size = 6;
-    rollout.scorer = rl::test::score_by_bytes;
-    rl::PolicyOptions options;
-    options.prompts_per_batch = 4;
-    options.minibatches = 2;
-    options.schedule = {.peak = 3e-3};
-    options.windows = {12};
-    options.pass_tokens = 512;
-    rl::PolicyTrainer trainer(policy.engine, policy.trainer, policy.tokenizer, curriculum, rollout, options);
+    rl::PolicyTrainer trainer(policy.engine, policy.trainer, policy.tokenizer, curriculum, six_attempts(),
+                              small_batches(2));
     const Tensor matrix = std::get<LightningAttention>(policy.trainable.model.layers[0].attention).qkv_proj.data;
     const Tensor before = to_float32(to_host(matrix));
     int trained = 0;
@@ -276,17 +285,8 @@ TEST(RolloutGpu, PolicyUpdatesFollowTheCpu) {
   train::Trainer host(ctx, trainable, GpuPolicy::options());
   const auto step = [](engine::Engine& sampler, train::Trainer& learner) {
     rl::Curriculum curriculum(rl::test::additions());
-    rl::RolloutOptions rollout;
-    rollout.group_size = 6;
-    rollout.scorer = rl::test::score_by_bytes;
-    rl::PolicyOptions options;
-    options.prompts_per_batch = 4;
-    options.minibatches = 3;
-    options.schedule = {.peak = 3e-3};
-    options.windows = {12};
-    options.pass_tokens = 512;
     const text::Tokenizer tokenizer = byte_tokenizer();
-    rl::PolicyTrainer trainer(sampler, learner, tokenizer, curriculum, rollout, options);
+    rl::PolicyTrainer trainer(sampler, learner, tokenizer, curriculum, six_attempts(), small_batches(3));
     return trainer.step();
   };
   const rl::BatchReport want = step(engine, host), got = step(there.engine, there.trainer);

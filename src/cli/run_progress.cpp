@@ -1,5 +1,7 @@
 #include "cli/run_progress.h"
 
+#include <fmt/format.h>
+
 #include <cstdlib>
 
 namespace minimax::cli {
@@ -15,6 +17,14 @@ std::unique_ptr<comm::ProcessGroup> open_process_group() {
   for (const char* name : {"OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "PMIX_RANK"})
     if (std::getenv(name)) return comm::open_mpi();
   return comm::one_process();
+}
+
+std::unique_ptr<LivePage> open_live_page(const std::filesystem::path& run, std::optional<uint16_t> port,
+                                         const comm::ProcessGroup& group, Terminal& terminal) {
+  if (!port || !group.is_first()) return nullptr;
+  auto page = std::make_unique<LivePage>(run, *port);
+  terminal.note(fmt::format("curves at http://127.0.0.1:{}/", page->port()));
+  return page;
 }
 
 void RunProgress::show(const std::string& line, bool saved) {

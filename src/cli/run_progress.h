@@ -4,8 +4,10 @@
 #include <chrono>
 #include <filesystem>
 #include <memory>
+#include <optional>
 #include <string>
 
+#include "cli/live_page.h"
 #include "cli/terminal.h"
 #include "comm/process_group.h"
 
@@ -17,6 +19,10 @@ std::filesystem::path run_output(const std::string& out, const std::filesystem::
 
 /// The processes that mpirun, srun or another starter of MPI programs has started; else this one alone.
 std::unique_ptr<comm::ProcessGroup> open_process_group();
+
+/// The page of --ui, and a note where it is; null without a port, and in all processes but the first.
+std::unique_ptr<LivePage> open_live_page(const std::filesystem::path& run, std::optional<uint16_t> port,
+                                         const comm::ProcessGroup& group, Terminal& terminal);
 
 /// One line rewritten in place; a line that stays when a checkpoint was saved, and now and then.
 class RunProgress {

@@ -2,7 +2,6 @@
 
 #include <cmath>
 #include <memory>
-#include <optional>
 
 #include "cli/common_flags.h"
 #include "cli/device.h"
@@ -79,11 +78,7 @@ int run_sft(const TrainSftOptions& options, Session& session) {
   train::SupervisedRun run(std::move(recipe), ctx, options.resume, callbacks, group.get());
   terminal.info(fmt::format("process {} of {}, {} threads, {} kernels", group->rank(), group->size(), threads.size(),
                             cpu::kernels().isa));
-  std::optional<LivePage> page;
-  if (options.port && group->is_first()) {
-    page.emplace(run.folder().path(), *options.port);
-    terminal.note(fmt::format("curves at http://127.0.0.1:{}/", page->port()));
-  }
+  const std::unique_ptr<LivePage> page = open_live_page(run.folder().path(), options.port, *group, terminal);
   run.run();
   terminal.clear_progress();
   if (!group->is_first()) return 0;

@@ -8,19 +8,7 @@ namespace minimax {
 namespace {
 
 ModelConfig m1() {
-  ModelConfig config;
-  config.vocab = 200064;
-  config.hidden = 6144;
-  config.ffn = 9216;
-  config.layers = 80;
-  config.heads = 64;
-  config.kv_heads = 8;
-  config.head_dim = 128;
-  config.experts = 32;
-  config.top_k = 2;
-  for (int64_t layer = 0; layer < 80; ++layer)
-    config.layer_kind.push_back(layer % 8 == 7 ? LayerKind::kSoftmax : LayerKind::kLightning);
-  return config;
+  return read_config(MINIMAX_TESTDATA "/m1");
 }
 
 TEST(Cost, ActiveParametersOfMiniMaxM1) {

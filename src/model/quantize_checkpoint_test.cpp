@@ -23,18 +23,7 @@ using testing::HasSubstr;
 const fs::path kGolden = MINIMAX_TESTDATA "/golden/m1-tiny";
 
 ModelConfig m1_config() {
-  ModelConfig config;
-  config.vocab = 200064;
-  config.hidden = 6144;
-  config.ffn = 9216;
-  config.layers = 80;
-  config.heads = 64;
-  config.kv_heads = 8;
-  config.head_dim = 128;
-  config.experts = 32;
-  config.layer_kind.assign(80, LayerKind::kLightning);
-  for (size_t layer = 7; layer < 80; layer += 8) config.layer_kind[layer] = LayerKind::kSoftmax;
-  return config;
+  return read_config(MINIMAX_TESTDATA "/m1");
 }
 
 quant::Recipe recipe(std::string_view text) {
