@@ -20,7 +20,7 @@ Tensor as_dtype(const Tensor& x, DType dtype) {
   return out;
 }
 
-/// The matrix as dense numbers of a type. Kernels for packed weights there are none of on a GPU yet.
+/// The matrix as dense numbers of a type: a GPU has no kernels for packed weights yet.
 Tensor dense(const Weight& weight, DType dtype, ThreadPool* threads) {
   if (!weight.format) return as_dtype(weight.data, dtype);
   const int64_t rows = weight.outputs(), columns = weight.inputs();
