@@ -114,42 +114,41 @@ void lightning(const Context& ctx, const Tensor& qkv, const Tensor& decay, const
   const int64_t heads = decay.dim(0), head_dim = out.dim(1) / heads, seqs = cu_seqlens.dim(0) - 1;
   const bool cached = slots.defined();
   const DType dtype = cached ? k_window.dtype() : window_dtype(ctx, head_dim);
+  // What both kinds of kernels are told alike.
+  const auto describe = [&](auto& args) {
+    args.decay = floats(decay);
+    args.positions = indices(positions);
+    args.cu_seqlens = indices(cu_seqlens);
+    if (cached) {
+      args.slots = indices(slots);
+      args.state = floats(state);
+    }
+    args.tokens = qkv.dim(0);
+    args.seqs = seqs;
+    args.heads = heads;
+    args.head_dim = head_dim;
+  };
   if (dtype == DType::kFloat32) {
     // One token of each sequence has a kernel of its own, which adds in another order than prefill.
     const bool decode =
         cached && qkv.dim(0) == seqs && !ctx.deterministic && (head_dim == 32 || head_dim == 64 || head_dim == 128);
     const auto kernel = decode ? gpu.op().lightning_float_decode : gpu.op().lightning_float;
-    gpu.check(kernel({.qkv = floats(qkv),
-                      .out = floats(out),
-                      .decay = floats(decay),
-                      .positions = indices(positions),
-                      .cu_seqlens = indices(cu_seqlens),
-                      .slots = cached ? indices(slots) : nullptr,
-                      .state = cached ? floats(state) : nullptr,
-                      .k_window = cached ? floats(k_window) : nullptr,
-                      .v_window = cached ? floats(v_window) : nullptr,
-                      .tokens = qkv.dim(0),
-                      .seqs = seqs,
-                      .heads = heads,
-                      .head_dim = head_dim},
-                     gpu.stream()));
+    LightningFloatArgs args{.qkv = floats(qkv), .out = floats(out)};
+    describe(args);
+    if (cached) {
+      args.k_window = floats(k_window);
+      args.v_window = floats(v_window);
+    }
+    gpu.check(kernel(args, gpu.stream()));
     return;
   }
   const Tensor rounded = cast(ctx, qkv, Type::kBFloat16);
-  const LightningArgs args{.qkv = rounded.raw(),
-                           .out = floats(out),
-                           .out_type = Type::kFloat32,
-                           .decay = floats(decay),
-                           .positions = indices(positions),
-                           .cu_seqlens = indices(cu_seqlens),
-                           .slots = cached ? indices(slots) : nullptr,
-                           .state = cached ? floats(state) : nullptr,
-                           .k_window = cached ? k_window.raw() : nullptr,
-                           .v_window = cached ? v_window.raw() : nullptr,
-                           .tokens = qkv.dim(0),
-                           .seqs = seqs,
-                           .heads = heads,
-                           .head_dim = head_dim};
+  LightningArgs args{.qkv = rounded.raw(), .out = floats(out), .out_type = Type::kFloat32};
+  describe(args);
+  if (cached) {
+    args.k_window = k_window.raw();
+    args.v_window = v_window.raw();
+  }
   // Decode adds in another order than prefill.
   const bool decode = cached && qkv.dim(0) == seqs && head_dim == 128 && !ctx.deterministic;
   gpu.check(decode ? gpu.kernels().lightning_decode(args, gpu.stream()) : gpu.kernels().lightning(args, gpu.stream()));

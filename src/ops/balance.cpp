@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "core/tape.h"
-#include "cuda/matmul.h"
+#include "cuda/moe.h"
 #include "ops/transfer.h"
 
 namespace minimax::ops {

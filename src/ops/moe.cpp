@@ -7,7 +7,7 @@
 
 #include "core/tape.h"
 #include "cpu/moe.h"
-#include "cuda/matmul.h"
+#include "cuda/moe.h"
 #include "ops/activation.h"
 #include "ops/input_observer.h"
 #include "ops/linear.h"

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
-#include "cuda/matmul.h"
+#include "cuda/moe.h"
 
 namespace minimax {
 namespace {

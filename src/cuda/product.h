@@ -1,0 +1,31 @@
+// What dense products and those of experts share on a GPU: which kernels they may take, and how one is asked for.
+#pragma once
+
+#include "cuda/op_support.h"
+
+namespace minimax::cuda {
+
+/// Over so few terms the roundings of activations do not average out, and not to round them costs nothing that could be
+/// measured: the products of small models. By the weight's shape alone, as all choices that change bits.
+constexpr int64_t kFewTerms = 128;
+
+/// Rows from which on a product has several tiles for each multiprocessor.
+constexpr int64_t kManyRows = 2048;
+
+inline void run_product(const Context& ctx, ProductArgs args) {
+  Gpu& gpu = gpu_of(ctx);
+  Tensor next_tile;
+  if (args.m >= kManyRows && !args.groups_are_terms) {
+    next_tile = ctx.empty({1}, DType::kInt32);
+    gpu.fill(next_tile.raw(), 0, next_tile.bytes());
+    args.next_tile = indices(next_tile);
+  }
+  gpu.check(gpu.op().product(args, gpu.stream()));
+}
+
+/// In kDeterministic a row's bits must not depend on how many rows there are: one kernel for all.
+inline bool may_take_few_rows(const Context& ctx, int64_t rows, int64_t k) {
+  return !ctx.deterministic && rows <= kFewRows && k % 8 == 0;
+}
+
+}  // namespace minimax::cuda
