@@ -170,42 +170,44 @@ struct SpeedTest::Depth {
 
 SpeedTest::~SpeedTest() = default;
 
-/// The answer starts at the same depth every round: it is written over the last one. A lightning layer's state then has
-/// seen more tokens than the sequence is long, which changes numbers and no speed.
-double SpeedTest::decode_seconds_at(Depth& depth) {
-  std::vector<double> token_seconds;
-  Rng rng(round_);
-  const auto forward = [&](std::span<const int32_t> ids) {
-    depth.cache.reserve(depth.sequence, depth.sequence.length + static_cast<int64_t>(ids.size()));
+double SpeedTest::forward_seconds(Depth& depth, int64_t tokens, Rng& rng) {
+  std::vector<int32_t> ids(static_cast<size_t>(tokens));
+  for (int32_t& id : ids) id = static_cast<int32_t>(rng.below(static_cast<uint64_t>(model_.config.vocab)));
+  return seconds_of([&] {
+    depth.cache.reserve(depth.sequence, depth.sequence.length + tokens);
     engine::BatchBuilder batch;
     batch.add(depth.sequence, ids, engine::BatchBuilder::Logits::kLast);
     model_.forward(ctx_, batch.build(), depth.cache.layers());
-    depth.sequence.length += static_cast<int64_t>(ids.size());
-  };
-  const auto random_ids = [&](int64_t count) {
-    std::vector<int32_t> ids(static_cast<size_t>(count));
-    for (int32_t& id : ids) id = static_cast<int32_t>(rng.below(static_cast<uint64_t>(model_.config.vocab)));
-    return ids;
-  };
-  while (depth.sequence.length < depth.tokens)
-    forward(random_ids(std::min(settings_.prefill_chunk, depth.tokens - depth.sequence.length)));
-  for (int64_t token = 0; token < settings_.answer_tokens; ++token)
-    token_seconds.push_back(seconds_of([&] { forward(random_ids(1)); }));
-  depth.sequence.length = depth.tokens;
-  return quantile(token_seconds, 0.5);
+    depth.sequence.length += tokens;
+  });
 }
 
+/// A token at each depth in turns, so that a busy neighbour slows all alike. Answers start at the same depth every
+/// round: they are written over the last one. A lightning layer's state then has seen more tokens than the sequence is
+/// long, which changes numbers and no speed.
 void SpeedTest::run_depths(const std::function<void(const std::string&)>& progress) {
   if (ctx_.device == Device::kCuda) return;
+  Rng rng(round_);
   for (size_t i = 0; i < settings_.depths.size(); ++i) {
     progress("depth " + std::to_string(settings_.depths[i]));
     if (depths_.size() <= i) {
       depths_.push_back(std::make_unique<Depth>(model_.config, settings_.depths[i], settings_.answer_tokens, ctx_));
       samples_.at_depths.push_back({.depth = settings_.depths[i]});
     }
-    const double seconds = decode_seconds_at(*depths_[i]);
-    samples_.at_depths[i].decode_seconds.values.push_back(seconds);
-    samples_.at_depths[i].ratio.values.push_back(samples_.at_depths[0].decode_seconds.values.back() / seconds);
+    Depth& depth = *depths_[i];
+    while (depth.sequence.length < depth.tokens)
+      forward_seconds(depth, std::min(settings_.prefill_chunk, depth.tokens - depth.sequence.length), rng);
+  }
+  std::vector<std::vector<double>> seconds(depths_.size()), ratios(depths_.size());
+  for (int64_t token = 0; token < settings_.answer_tokens; ++token)
+    for (size_t i = 0; i < depths_.size(); ++i) {
+      seconds[i].push_back(forward_seconds(*depths_[i], 1, rng));
+      ratios[i].push_back(seconds[0].back() / seconds[i].back());
+    }
+  for (size_t i = 0; i < depths_.size(); ++i) {
+    depths_[i]->sequence.length = depths_[i]->tokens;
+    samples_.at_depths[i].decode_seconds.values.push_back(quantile(seconds[i], 0.5));
+    samples_.at_depths[i].ratio.values.push_back(quantile(ratios[i], 0.5));
   }
 }
 

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "core/context.h"
+#include "core/rng.h"
 #include "model/cost.h"
 #include "model/minimax_m1.h"
 
@@ -77,7 +78,7 @@ class SpeedTest {
 
  private:
   struct Depth;  // a sequence of that length, kept from round to round
-  double decode_seconds_at(Depth& depth);
+  double forward_seconds(Depth& depth, int64_t tokens, Rng& rng);
   void run_depths(const std::function<void(const std::string&)>& progress);
 
   const MiniMaxM1& model_;

@@ -1,6 +1,7 @@
 #include "cpu/attention.h"
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
 #include <cstring>
 #include <limits>
@@ -76,7 +77,8 @@ class Attention {
     kv_heads_ = kv_heads;
   }
 
-  void run(const Context& ctx) const {
+  void run(const Context& ctx) {
+    if (coded_) code_queries(ctx);
     int64_t splits = 0;
     for (const Item& item : items_) splits = std::max(splits, item.splits());
     // Few items with long contexts (decode): one thread's work is a split of an item. Many items: a whole item, whose
@@ -123,24 +125,41 @@ class Attention {
     }
   }
 
+  /// Queries as codes, once for all keys they meet.
+  void code_queries(const Context& ctx) {
+    const int64_t tokens = q_.dim(0), heads = kv_heads_ * group_;
+    planes_ = ctx.empty({tokens, heads, 2 * head_dim_}, DType::kUInt8);
+    queries_.resize(static_cast<size_t>(tokens * heads));
+    ctx.threads->parallel_for(tokens, kItemPositions, [&](int64_t begin, int64_t end) {
+      for (int64_t i = begin * heads; i < end * heads; ++i) {
+        queries_[i].planes = static_cast<int8_t*>(planes_.raw()) + i * 2 * head_dim_;
+        kernels().code_query(q_.data<float>() + i * head_dim_, head_dim_, queries_[i]);
+      }
+    });
+  }
+
   void attend(const Item& item, int64_t split, const Partial& partial) const {
     const int64_t rows = item.positions * group_;
     partial.reset(rows, head_dim_);
     const int64_t pages = page_offsets_[item.seq * kv_heads_ + item.kv_head];
-    kernels().attend({.q = q_.data<float>() + item.token * q_.dim(1) + item.kv_head * group_ * head_dim_,
-                      .q_stride = q_.dim(1),
-                      .k_pages = k_page_of_.data() + pages,
-                      .v_pages = v_page_of_.data() + pages,
-                      .coded = coded_,
-                      .out = partial.out,
-                      .max_score = partial.max_score,
-                      .weight_sum = partial.weight_sum,
-                      .first_position = item.first_position,
-                      .first_key = split * kSplitKeys,
-                      .rows = rows,
-                      .group = group_,
-                      .head_dim = head_dim_,
-                      .scale = 1.0f / std::sqrt(static_cast<float>(head_dim_))});
+    const auto attend = coded_ ? kernels().attend_codes : kernels().attend;
+    const CodedQuery* queries =
+        coded_ ? queries_.data() + item.token * kv_heads_ * group_ + item.kv_head * group_ : nullptr;
+    attend({.q = q_.data<float>() + item.token * q_.dim(1) + item.kv_head * group_ * head_dim_,
+            .q_stride = q_.dim(1),
+            .coded = queries,
+            .coded_stride = kv_heads_ * group_,
+            .k_pages = k_page_of_.data() + pages,
+            .v_pages = v_page_of_.data() + pages,
+            .out = partial.out,
+            .max_score = partial.max_score,
+            .weight_sum = partial.weight_sum,
+            .first_position = item.first_position,
+            .first_key = split * kSplitKeys,
+            .rows = rows,
+            .group = group_,
+            .head_dim = head_dim_,
+            .scale = 1.0f / std::sqrt(static_cast<float>(head_dim_))});
   }
 
   /// Rows that see none of the later split keep their bits: they are left alone, not merged with nothing. A sum that is
@@ -167,6 +186,8 @@ class Attention {
   std::vector<const void*> k_page_of_, v_page_of_;  // by (seq, kv head, page)
   std::vector<int64_t> page_offsets_;               // by (seq, kv head)
   std::vector<Item> items_;
+  Tensor planes_;
+  std::vector<CodedQuery> queries_;  // by (token, head)
 };
 
 }  // namespace
@@ -178,18 +199,27 @@ void store_floats(const float* from, int64_t head_dim, int64_t stride, float* to
   for (int64_t d = 0; d < head_dim; ++d) to[d * stride] = from[d];
 }
 
-/// The same as codes; returns their scale.
-float store_codes(const float* from, int64_t head_dim, int64_t stride, int8_t* to) {
+/// As codes + `offset`; four neighbouring values together in a page of keys (kKeys), else 4 bytes apart. Returns their
+/// scale.
+template <bool kKeys>
+float store_codes(const float* from, int64_t head_dim, int8_t* to) {
   float peak = 0;
-  for (int64_t d = 0; d < head_dim; ++d) peak = std::max(peak, std::abs(from[d]));
-  const bool plain = std::isfinite(peak) && peak > 1e-30f;
-  const float inverse = plain ? 127.0f / peak : 0.0f;
-  for (int64_t d = 0; d < head_dim; ++d)
-    to[d * stride] = plain ? static_cast<int8_t>(std::lrintf(from[d] * inverse)) : int8_t{0};
-  // max() takes no notice of a NaN.
-  for (int64_t d = 0; d < head_dim; ++d)
-    if (!std::isfinite(from[d])) return std::numeric_limits<float>::quiet_NaN();
-  return plain ? peak / 127.0f : 0.0f;
+  bool finite = true;
+  for (int64_t d = 0; d < head_dim; ++d) {
+    peak = std::max(peak, std::abs(from[d]));
+    finite &= std::isfinite(from[d]);  // max() takes no notice of a NaN
+  }
+  const float inverse = finite && peak > 1e-30f ? 127.0f / peak : 0.0f;
+  for (int64_t d = 0; d < head_dim; ++d) {
+    // Adding 1.5 * 2^23 rounds to an integer, to even in the middle.
+    const float shifted = (inverse == 0 ? 0 : from[d] * inverse) + 12582912.0f;
+    const int32_t code = std::bit_cast<int32_t>(shifted) - 0x4b400000;
+    if (kKeys)
+      to[d / 4 * 4 * kChunk + d % 4] = static_cast<int8_t>(static_cast<uint8_t>(code + 128));
+    else
+      to[d * 4] = static_cast<int8_t>(code);
+  }
+  return !finite ? std::numeric_limits<float>::quiet_NaN() : inverse == 0 ? 0.0f : peak / 127.0f;
 }
 
 }  // namespace
@@ -199,12 +229,19 @@ void store_kv(const Context& ctx, const Tensor& k, const Tensor& v, const Tensor
   const bool coded = k_pages.dtype() == DType::kUInt8;
   const int64_t kv_heads = k_pages.dim(1), head_dim = head_dim_of(k_pages), max_pages = page_table.dim(1);
   const int64_t seqs = cu_seqlens.dim(0) - 1, head_bytes = page_bytes(k_pages);
-  const auto store = [&](const float* from, const Tensor& pages, int64_t head, int64_t row, int64_t first,
-                         int64_t stride) {
-    char* page = static_cast<char*>(pages.raw()) + head * head_bytes;
-    if (!coded) return store_floats(from, head_dim, stride, reinterpret_cast<float*>(page) + first);
-    const float scale = store_codes(from, head_dim, stride, reinterpret_cast<int8_t*>(page) + first);
-    reinterpret_cast<float*>(page + head_dim * kChunk)[row] = scale;
+  // [head_dim, kChunk] and [kChunk, head_dim], or codes as Kernels::attend_codes wants them.
+  const auto store = [&](const float* key, const float* value, int64_t place, int64_t row) {
+    char* k_page = static_cast<char*>(k_pages.raw()) + place * head_bytes;
+    char* v_page = static_cast<char*>(v_pages.raw()) + place * head_bytes;
+    if (!coded) {
+      store_floats(key, head_dim, kChunk, reinterpret_cast<float*>(k_page) + row);
+      return store_floats(value, head_dim, 1, reinterpret_cast<float*>(v_page) + row * head_dim);
+    }
+    auto *k_codes = reinterpret_cast<int8_t*>(k_page), *v_codes = reinterpret_cast<int8_t*>(v_page);
+    const int64_t codes = head_dim * kChunk;
+    reinterpret_cast<float*>(k_page + codes)[row] = store_codes<true>(key, head_dim, k_codes + row * 4);
+    reinterpret_cast<float*>(v_page + codes)[row] =
+        store_codes<false>(value, head_dim, v_codes + row / 4 * 4 * head_dim + row % 4);
   };
   for (int64_t seq = 0; seq < seqs; ++seq) {
     const int64_t first = cu_seqlens.data<int32_t>()[seq], end = cu_seqlens.data<int32_t>()[seq + 1];
@@ -214,9 +251,8 @@ void store_kv(const Context& ctx, const Tensor& k, const Tensor& v, const Tensor
         const int64_t page = page_table.data<int32_t>()[seq * max_pages + position / kChunk];
         const int64_t row = position % kChunk;
         for (int64_t head = 0; head < kv_heads; ++head) {
-          const int64_t from = (token * kv_heads + head) * head_dim, place = page * kv_heads + head;
-          store(k.data<float>() + from, k_pages, place, row, row, kChunk);
-          store(v.data<float>() + from, v_pages, place, row, row * head_dim, 1);
+          const int64_t from = (token * kv_heads + head) * head_dim;
+          store(k.data<float>() + from, v.data<float>() + from, page * kv_heads + head, row);
         }
       }
     });

@@ -10,7 +10,7 @@ void store_kv(const Context& ctx, const Tensor& k, const Tensor& v, const Tensor
               const Tensor& page_table, const Tensor& k_pages, const Tensor& v_pages);
 
 /// q, out: [tokens, heads * head_dim]; k_pages: [pages, kv_heads, head_dim, kChunk]; v_pages: [pages, kv_heads, kChunk,
-/// head_dim], float32; or both U8 with kScaleRows more rows of head_dim (docs/kernels.md). page_table: [seqs,
+/// head_dim], float32; or both U8 with kScaleRows more rows of kChunk bytes (Kernels::attend_codes). page_table: [seqs,
 /// max_pages]. Each token sees positions 0 up to its own.
 void attention(const Context& ctx, const Tensor& q, const Tensor& positions, const Tensor& cu_seqlens,
                const Tensor& page_table, const Tensor& k_pages, const Tensor& v_pages, const Tensor& out);

@@ -10,15 +10,24 @@ namespace {
 using bench::Ceiling;
 
 constexpr int64_t kHeads = 64, kKvHeads = 8, kHeadDim = 128;
+constexpr int64_t kScaleRows = 4;  // of a page of codes
 
 /// One sequence of `tokens` new tokens after `past` earlier ones.
-void run(const bench::Options& options, Context& ctx, const std::string& name, int64_t tokens, int64_t past,
+/// coded: keys and values of 8 bits.
+void run(const bench::Options& options, Context& ctx, const std::string& name, int64_t tokens, int64_t past, bool coded,
          Ceiling ceiling, double work) {
   if (name.find(options.only) == std::string::npos) return;
   const int64_t pages = (past + tokens - 1) / kChunk + 1;
   const Tensor q = bench::random(*ctx.threads, {tokens, kHeads * kHeadDim}, DType::kFloat32);
-  const Tensor k = bench::random(*ctx.threads, {pages, kKvHeads, kHeadDim, kChunk}, DType::kFloat32);
-  const Tensor v = bench::random(*ctx.threads, {pages, kKvHeads, kChunk, kHeadDim}, DType::kFloat32);
+  // Numbers in (-1, 1); taken as codes and scales they are as good as any.
+  const auto page_tensor = [&](int64_t rows, int64_t columns) {
+    if (!coded) return bench::random(*ctx.threads, {pages, kKvHeads, rows, columns}, DType::kFloat32);
+    (rows == kChunk ? columns : rows) += kScaleRows;
+    const Tensor numbers = bench::random(*ctx.threads, {pages, kKvHeads, rows, columns / 4}, DType::kFloat32);
+    return Tensor(std::make_shared<Tensor>(numbers), const_cast<void*>(numbers.raw()), {pages, kKvHeads, rows, columns},
+                  DType::kUInt8);
+  };
+  const Tensor k = page_tensor(kHeadDim, kChunk), v = page_tensor(kChunk, kHeadDim);
   const Tensor out = bench::random(*ctx.threads, {tokens, kHeads * kHeadDim}, DType::kFloat32);
   std::vector<int32_t> positions, table, starts{0, static_cast<int32_t>(tokens)};
   for (int64_t token = 0; token < tokens; ++token) positions.push_back(static_cast<int32_t>(past + token));
@@ -37,13 +46,15 @@ void bench_all(const bench::Options& options, int thread_count) {
   // Scores and values: 2 head_dim operations each for every key a row sees.
   for (const auto& [tokens, past] : {std::pair<int64_t, int64_t>{512, 0}, {512, 4096}}) {
     const double keys = static_cast<double>(past) + static_cast<double>(tokens + 1) / 2;
-    run(options, ctx, cat("prefill ", tokens, " after ", past), tokens, past, Ceiling::kFma,
-        4.0 * kHeadDim * kHeads * static_cast<double>(tokens) * keys);
+    for (const bool coded : {false, true})
+      run(options, ctx, cat("prefill ", tokens, " after ", past, coded ? ", int8" : ""), tokens, past, coded,
+          Ceiling::kFma, 4.0 * kHeadDim * kHeads * static_cast<double>(tokens) * keys);
   }
   // k and v of every position, read once.
   for (int64_t past : {4095, 32767})
-    run(options, ctx, cat("decode after ", past), 1, past, Ceiling::kRead,
-        static_cast<double>((past + 1) * kKvHeads * kHeadDim * 2 * 4));
+    for (const bool coded : {false, true})
+      run(options, ctx, cat("decode after ", past, coded ? ", int8" : ""), 1, past, coded, Ceiling::kRead,
+          static_cast<double>((past + 1) * kKvHeads * 2 * (coded ? kHeadDim + 4 : kHeadDim * 4)));
 }
 
 }  // namespace

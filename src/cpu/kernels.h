@@ -86,19 +86,28 @@ struct LightningArgs {
   int64_t rows = 0, filled = 0, head_dim = 0;
 };
 
+/// A query in codes of 16 bits: value = scale * code.
+struct CodedQuery {
+  int8_t* planes = nullptr;  ///< [2, head_dim], as the table that made them reads them
+  float scale = 0;           ///< NaN when the query holds a number that is not finite
+  int32_t offset = 0;        ///< 128 * the sum of all codes, modulo 2^32
+};
+
 /// Query heads of one group (they share a kv head) at consecutive positions of one sequence, against keys
 /// [first_key, first_key + kSplitKeys) as far as each row may see. Row r = (position, head in group), position-major.
 struct AttentionArgs {
   const float* q = nullptr;  ///< row r at q + (r / group) * q_stride + (r % group) * head_dim
   int64_t q_stride = 0;
-  const void* const* k_pages = nullptr;  ///< page p of this kv head: [head_dim, kChunk] float32, transposed
-  const void* const* v_pages = nullptr;  ///< [kChunk, head_dim] float32
-  bool coded = false;           ///< pages are int8 instead, and behind them [kChunk] float32 scales of the keys
-  float* out = nullptr;         ///< [rows, head_dim] running sum of exp(score - max) * v
-  float* max_score = nullptr;   ///< [rows] running maximum; -inf at the start
-  float* weight_sum = nullptr;  ///< [rows] running sum of exp(score - max)
-  int64_t first_position = 0;   ///< position of rows 0 .. group - 1
-  int64_t first_key = 0;        ///< multiple of kSplitKeys
+  /// attend_codes: row r at coded + (r / group) * coded_stride + r % group; instead of q.
+  const CodedQuery* coded = nullptr;
+  int64_t coded_stride = 0;
+  const void* const* k_pages = nullptr;  ///< page p of this kv head; attend: [head_dim, kChunk] float32, transposed
+  const void* const* v_pages = nullptr;  ///< attend: [kChunk, head_dim] float32
+  float* out = nullptr;                  ///< [rows, head_dim] running sum of exp(score - max) * v
+  float* max_score = nullptr;            ///< [rows] running maximum; -inf at the start
+  float* weight_sum = nullptr;           ///< [rows] running sum of exp(score - max)
+  int64_t first_position = 0;            ///< position of rows 0 .. group - 1
+  int64_t first_key = 0;                 ///< multiple of kSplitKeys
   int64_t rows = 0, group = 0, head_dim = 0;
   float scale = 1;  ///< 1 / sqrt(head_dim)
 };
@@ -145,6 +154,11 @@ struct Kernels {
   void (*lightning)(const LightningArgs&);
   /// Adds one split's keys to the rows' running softmax.
   void (*attend)(const AttentionArgs&);
+  /// The same over pages of codes, behind each kChunk float32 scales of its keys. k: [head_dim / 4, kChunk, 4] of codes
+  /// + 128; v: [kChunk / 4, head_dim, 4] of codes. head_dim a multiple of 4, at most 512.
+  void (*attend_codes)(const AttentionArgs&);
+  /// Makes planes (whose memory is given), scale and offset of q [head_dim].
+  void (*code_query)(const float* q, int64_t head_dim, CodedQuery& coded);
   /// Merges a later split's (out, max, sum) into an earlier one, for one row.
   void (*merge_softmax)(float* out, float* max_score, float* weight_sum, const float* split_out, float split_max,
                         float split_sum, int64_t head_dim);

@@ -34,6 +34,7 @@ KvPages temporary_pages(const Context& ctx, const Batch& batch, int64_t kv_heads
   }
   // As a cache would keep them, so that a prompt gives the same bits with one and without.
   const bool coded = ctx.kv_precision == KvPrecision::kInt8 && !ctx.tape;
+  if (coded) check_coded_head_dim(head_dim);
   const DType dtype = coded ? DType::kUInt8 : DType::kFloat32;
   const int64_t width = head_dim + (coded ? kKvScaleBytes : 0);
   return {ctx.empty({pages, kv_heads, width, kChunk}, dtype), ctx.empty({pages, kv_heads, kChunk, width}, dtype)};

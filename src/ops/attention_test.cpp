@@ -31,9 +31,9 @@ struct Inputs {
   std::vector<Tensor> q, k, v;
 };
 
-/// A page pool full of NaN, and which of its pages each sequence has, in no order.
+/// A page pool full of NaN (every byte 0xff), and which of its pages each sequence has, in no order.
 struct Pool {
-  Pool(test::Random& random, const std::vector<int64_t>& lengths, const Size& size) {
+  Pool(const Context& ctx, test::Random& random, const std::vector<int64_t>& lengths, const Size& size) {
     int64_t count = 0;
     for (const int64_t length : lengths) count += (length - 1) / kChunk + 1;
     count += 3;  // some that nobody has
@@ -46,10 +46,8 @@ struct Pool {
       order.resize(order.size() - own);
     }
     unused = order;
-    Arena arena;
-    arena.poison();
-    pages = {arena.empty({count, size.kv_heads, size.head_dim, kChunk}, DType::kFloat32),
-             arena.empty({count, size.kv_heads, kChunk, size.head_dim}, DType::kFloat32)};
+    pages = make_pages(ctx, count, size.kv_heads, size.head_dim);
+    for (const Tensor& all : {pages.k, pages.v}) std::memset(all.raw(), 0xff, static_cast<size_t>(all.bytes()));
   }
 
   /// The batch of a pass, with its page table: only the pages the pass needs, -1 elsewhere.
@@ -81,14 +79,16 @@ Tensor attend(const Context& ctx, const Inputs& in, int64_t head_dim, const Pass
 /// Runs the passes one after the other with a fresh cache.
 std::vector<Tensor> run_passes(const Context& ctx, test::Random& random, const Inputs& in, const Size& size,
                                const std::vector<Pass>& passes) {
-  Pool pool(random, in.lengths, size);
+  Pool pool(ctx, random, in.lengths, size);
   const std::vector<Tensor> out = test::empty_sequences(in.lengths, size.heads * size.head_dim);
   for (const Pass& pass : passes)
     test::scatter(attend(ctx, in, size.head_dim, pass, pool.batch_of(pass), &pool.pages), pass, out);
-  const int64_t page = size.kv_heads * size.head_dim * kChunk;
   for (const int32_t unused : pool.unused)
-    for (const Tensor& all : {pool.pages.k, pool.pages.v})
-      for (int64_t i = 0; i < page; ++i) EXPECT_TRUE(std::isnan(all.data<float>()[unused * page + i]));
+    for (const Tensor& all : {pool.pages.k, pool.pages.v}) {
+      const int64_t page = all.bytes() / all.dim(0);
+      const auto* bytes = static_cast<const uint8_t*>(all.raw()) + unused * page;
+      EXPECT_TRUE(std::all_of(bytes, bytes + page, [](uint8_t byte) { return byte == 0xff; }));
+    }
   return out;
 }
 
@@ -150,7 +150,7 @@ TEST(SoftmaxAttention, DecodeAfterLongContexts) {
     const int64_t first = std::max<int64_t>(0, tokens - 20), last = tokens - 1;
     const test::Matrix want = reference_of(in, 0, 16, first);
     test::for_each_target([&](const Context& ctx) {
-      Pool pool(random, in.lengths, size);
+      Pool pool(ctx, random, in.lengths, size);
       std::vector<Pass> passes;
       if (first > 0) fill(ctx, in, pool, {{0, 0, first}});
       if (first < last) passes.push_back({{0, first, last - first}});
@@ -186,7 +186,7 @@ TEST(SoftmaxAttention, SplitsAndWholeItemsGiveTheSameBits) {
   const Inputs in(random, {4096 + 63, 8200, 170}, size);
   const test::Matrix reference = reference_of(in, 1, 16, 8100);
   for (const cpu::Kernels* kernels : cpu::usable_kernels()) {
-    Pool pool(random, in.lengths, size);
+    Pool pool({}, random, in.lengths, size);
     Pass before, at_once;
     std::vector<Pass> in_pieces;
     for (int64_t seq = 0; seq < 3; ++seq) {
@@ -270,7 +270,7 @@ TEST(SoftmaxAttention, NaNIsNotHidden) {
     const Inputs in(random, {tokens}, size);
     in.k[0].data<float>()[place * 8 + 3] = std::numeric_limits<float>::quiet_NaN();
     test::for_each_target([&](const Context& ctx) {
-      Pool pool(random, in.lengths, size);
+      Pool pool(ctx, random, in.lengths, size);
       fill(ctx, in, pool, {{0, 0, first}});
       const Pass pass = {{0, first, tokens - first}};
       const Tensor out = attend(ctx, in, 8, pass, pool.batch_of(pass), &pool.pages);
@@ -313,22 +313,103 @@ TEST(SoftmaxAttention, Errors) {
             "pages.v is [2, 2, 4, 64], expected [2, 2, 64, 4] = [pages.k.dim(0), kv_heads, kChunk, width]");
 }
 
-TEST(SoftmaxAttention, KeysAndValuesOfEightBits) {
+/// What pages of codes keep: each head of each row in steps of 1/127 of its largest value.
+Tensor in_eight_bits(const Tensor& x, int64_t head_dim) {
+  const Tensor out = copy_of(x);
+  for (int64_t head = 0; head < x.elements() / head_dim; ++head) {
+    float* values = out.data<float>() + head * head_dim;
+    float peak = 0;
+    for (int64_t d = 0; d < head_dim; ++d) peak = std::max(peak, std::abs(values[d]));
+    for (int64_t d = 0; d < head_dim; ++d) values[d] = std::nearbyint(values[d] * (127.0f / peak)) * (peak / 127.0f);
+  }
+  return out;
+}
+
+// Codes cost what their rounding costs; queries and weights as integers cost nothing that could be told from it.
+TEST(SoftmaxAttention, CodesAreAttendedToExactly) {
+  test::Random random(11);
+  for (const Size& size : {Size{6, 2, 4}, Size{3, 1, 20}, Size{14, 2, 64}, Size{8, 1, 128}, Size{2, 2, 512}})
+    for (const int64_t tokens : {1, 64, 150}) {
+      const Inputs in(random, {tokens}, size);
+      Inputs kept = in;
+      kept.k[0] = in_eight_bits(in.k[0], size.head_dim);
+      kept.v[0] = in_eight_bits(in.v[0], size.head_dim);
+      const test::Matrix want = reference_of(kept, 0, size.head_dim), unrounded = reference_of(in, 0, size.head_dim);
+      test::for_each_target([&](Context ctx) {
+        ctx.kv_precision = KvPrecision::kInt8;
+        const Tensor got = alone(ctx, in, 0, size.head_dim);
+        EXPECT_LT(relative_error(got, want), 1e-4) << size.heads << " heads of " << size.head_dim << ", " << tokens;
+        EXPECT_LT(relative_error(got, unrounded), 0.03);
+      });
+    }
+}
+
+TEST(SoftmaxAttention, CodesAreAttendedToExactlyAfterLongContexts) {
+  test::Random random(12);
+  const Size size{4, 2, 32};
+  const int64_t tokens = 9000, first = tokens - 20;
+  const Inputs in(random, {tokens}, size);
+  Inputs kept = in;
+  kept.k[0] = in_eight_bits(in.k[0], 32);
+  kept.v[0] = in_eight_bits(in.v[0], 32);
+  const test::Matrix want = reference_of(kept, 0, 32, first);
+  test::for_each_target([&](Context ctx) {
+    ctx.kv_precision = KvPrecision::kInt8;
+    Pool pool(ctx, random, in.lengths, size);
+    fill(ctx, in, pool, {{0, 0, first}});
+    const Pass pass = {{0, first, 20}};
+    EXPECT_LT(relative_error(attend(ctx, in, 32, pass, pool.batch_of(pass), &pool.pages), want), 1e-4);
+  });
+}
+
+TEST(SoftmaxAttention, AnyCutsCompanyAndPagesGiveTheSameBitsInEightBits) {
   test::for_each_target([](Context ctx) {
-    test::Random random(11);
-    const int64_t tokens = 150, heads = 6, kv_heads = 2;
-    for (const int64_t head_dim : {4, 20, 64}) {
-      const Tensor q = random.normal({tokens, heads * head_dim}), k = random.normal({tokens, kv_heads * head_dim}),
-                   v = random.normal({tokens, kv_heads * head_dim});
-      const Batch batch = test::batch_of({{0, 0, tokens}});
-      ctx.kv_precision = KvPrecision::kFloat32;
-      const Tensor exactly = softmax_attention(ctx, q, k, v, head_dim, batch, nullptr);
-      ctx.kv_precision = KvPrecision::kInt8;
-      const Tensor coded = softmax_attention(ctx, q, k, v, head_dim, batch, nullptr);
-      EXPECT_LT(test::relative_error(coded, exact(exactly)), 0.03) << head_dim;
-      EXPECT_FALSE(test::same_bits(coded, exactly)) << head_dim;
+    ctx.kv_precision = KvPrecision::kInt8;
+    test::Random random(13);
+    for (const Size& size : {Size{2, 2, 16}, Size{8, 1, 20}, Size{8, 2, 128}, Size{3, 1, 4}}) {
+      const Inputs in(random, {1, 64, 65, 200, 130, 3}, size);
+      const std::vector<Tensor> got = run_passes(ctx, random, in, size, test::random_passes(random, in.lengths, 100));
+      for (size_t seq = 0; seq < in.lengths.size(); ++seq)
+        EXPECT_TRUE(same_bits(got[seq], alone(ctx, in, static_cast<int64_t>(seq), size.head_dim))) << seq;
     }
   });
+}
+
+// A query, key or value that is no number makes its own row and later ones NaN, and no earlier one.
+TEST(SoftmaxAttention, WhatIsNoNumberShowsInEightBits) {
+  test::for_each_isa([](Context ctx) {
+    ctx.kv_precision = KvPrecision::kInt8;
+    test::Random random(14);
+    const Size size{3, 1, 20};
+    const Inputs in(random, {150}, size);
+    const Tensor before = alone(ctx, in, 0, 20);
+    for (const int64_t place : {0, 63, 64, 100, 149})
+      for (const int which : {0, 1, 2})
+        for (const float bad : {std::numeric_limits<float>::quiet_NaN(), -std::numeric_limits<float>::infinity()}) {
+          Inputs changed = in;
+          Tensor& x = which == 0 ? changed.q[0] : which == 1 ? changed.k[0] : changed.v[0];
+          x = copy_of(x);
+          x.data<float>()[place * x.dim(1) + 7] = bad;
+          const Tensor after = alone(ctx, changed, 0, 20);
+          EXPECT_TRUE(same_bits(before.rows(0, place), after.rows(0, place)));
+          for (int64_t row = place; row < (which == 0 ? place + 1 : 150); ++row)  // of a query: its own head and row
+            ASSERT_TRUE(std::isnan(after.data<float>()[row * 60 + 7])) << "input " << which << " at " << place;
+        }
+  });
+}
+
+TEST(SoftmaxAttention, HeadDimsOfEightBits) {
+  test::Machine machine(cpu::kernels(), 1);
+  Context ctx = machine.ctx();
+  ctx.kv_precision = KvPrecision::kInt8;
+  auto error = [&](int64_t head_dim) {
+    const Tensor x = Tensor::zeros({3, head_dim}, DType::kFloat32);
+    return test::error_of(
+        [&] { softmax_attention(ctx, x, x, x, head_dim, test::batch_of(test::whole({3})), nullptr); });
+  };
+  EXPECT_EQ(error(512), "no error");
+  EXPECT_EQ(error(6), "keys and values of 8 bits: head_dim is 6, expected a multiple of 4 up to 512");
+  EXPECT_EQ(error(516), "keys and values of 8 bits: head_dim is 516, expected a multiple of 4 up to 512");
 }
 
 }  // namespace

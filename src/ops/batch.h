@@ -35,8 +35,8 @@ Batch place(const Context& ctx, const Batch& batch);
 
 /// KV cache of one softmax layer. On a GPU both are [pages, kv_heads, kChunk, head_dim], and BF16 with
 /// MatmulPrecision::kBFloat16. On the CPU k lies transposed in its page so that vector lanes run over keys; with
-/// KvPrecision::kInt8 both are U8, and [.., head_dim + kKvScaleBytes, kChunk] of them: codes, then kChunk float32
-/// scales.
+/// KvPrecision::kInt8 both are U8, and [.., head_dim + kKvScaleBytes, kChunk] of them: codes as the kernels want them
+/// (cpu/kernels.h, attend_codes), then kChunk float32 scales. head_dim is then a multiple of 4 up to 512.
 inline constexpr int64_t kKvScaleBytes = 4;
 struct KvPages {
   Tensor k;  ///< [pages, kv_heads, head_dim, kChunk] float32, rotated

@@ -28,6 +28,7 @@ KvPages make_pages(const Context& ctx, int64_t pages, int64_t kv_heads, int64_t 
     return {Tensor::empty(shape, cuda::page_dtype(ctx), ctx.gpu), Tensor::empty(shape, cuda::page_dtype(ctx), ctx.gpu)};
   }
   const bool coded = ctx.kv_precision == KvPrecision::kInt8;
+  if (coded) ops::check_coded_head_dim(head_dim);
   const DType dtype = coded ? DType::kUInt8 : DType::kFloat32;
   const int64_t width = head_dim + (coded ? kKvScaleBytes : 0);
   return {Tensor::empty({pages, kv_heads, width, kChunk}, dtype),
@@ -48,6 +49,12 @@ LightningSlots make_slots(const Context& ctx, int64_t slots, int64_t heads, int6
 }  // namespace minimax
 
 namespace minimax::ops {
+
+void check_coded_head_dim(int64_t head_dim) {
+  // Four neighbouring products to a 32-bit lane, whose sums must not run over.
+  MM_CHECK(head_dim % 4 == 0 && head_dim <= 512, "keys and values of 8 bits: head_dim is ", head_dim,
+           ", expected a multiple of 4 up to 512");
+}
 
 void check_sequences(const Batch& batch, bool has_cache) {
   const int64_t tokens = batch.token_count(), seqs = batch.seqs();

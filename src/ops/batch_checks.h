@@ -13,4 +13,7 @@ void check_slots(const Batch& batch, int64_t slot_count);
 /// Every sequence has pages below `page_count` up to its last position. Throws kInvalidArgument.
 void check_pages(const Batch& batch, int64_t page_count);
 
+/// Of KvPrecision::kInt8. Throws kInvalidArgument.
+void check_coded_head_dim(int64_t head_dim);
+
 }  // namespace minimax::ops

@@ -4,17 +4,17 @@
 // weights, one rescale of what was summed before, then the page's values in order (lanes are channels). Nothing depends
 // on how many rows are computed together. Values of keys that a row may not see are not touched.
 #include "cpu/kernel_text/broadcast_tile.h"
+#include "cpu/kernel_text/softmax_page.h"
 #include "cpu/kernel_text/texts.h"
 
 namespace minimax::cpu::MM_ISA {
 namespace {
 
-constexpr int kPageVectors = (int)(kChunk / kLanes);
 static_assert(kPageVectors % kBroadcastVectors == 0);
 
 /// scores[row][key] = q[row] . k[key] for one page.
-template <int kRows, typename Element, typename Fetch>
-MM_INLINE void score_page(const float* const (&q)[kRows], const Element* k, int64_t head_dim, float* scores,
+template <int kRows, typename Fetch>
+MM_INLINE void score_page(const float* const (&q)[kRows], const float* k, int64_t head_dim, float* scores,
                           Fetch& fetch) {
   for (int first = 0; first < kPageVectors; first += kBroadcastVectors) {
     F32 sums[kRows][kBroadcastVectors] = {};
@@ -26,46 +26,9 @@ MM_INLINE void score_page(const float* const (&q)[kRows], const Element* k, int6
   }
 }
 
-/// Scaled scores of one page; -inf for keys from `visible` on. key_scales: [kChunk], or null for all 1.
-void scale_page(const float* scores, int64_t visible, float scale, const float* key_scales,
-                F32 (&scaled)[kPageVectors]) {
-  MM_UNROLL for (int v = 0; v < kPageVectors; ++v) {
-    scaled[v] = load(scores + v * kLanes) * scale;
-    if (key_scales) scaled[v] *= load(key_scales + v * kLanes);
-  }
-  if (visible == kChunk) return;
-  I32 key;
-  for (int lane = 0; lane < kLanes; ++lane) key[lane] = lane;
-  MM_UNROLL for (int v = 0; v < kPageVectors; ++v) scaled[v] =
-      key + v * kLanes < (int32_t)visible ? scaled[v] : broadcast(-__builtin_inff());
-}
-
-/// Turns one row's scores of a page into weights; returns what the row's sums so far must be multiplied with.
-/// Values that are codes times a scale of their key have it in their weight: key_scales and value_scales, or null.
-float weigh_page(float* scores, int64_t visible, float scale, const float* key_scales, const float* value_scales,
-                 float& max_score, float& weight_sum) {
-  F32 scaled[kPageVectors];
-  scale_page(scores, visible, scale, key_scales, scaled);
-  F32 largest = scaled[0];
-  MM_UNROLL for (int v = 1; v < kPageVectors; ++v) largest = max(scaled[v], largest);
-  const float page_max = max_of_lanes(largest);
-  const float new_max = page_max > max_score ? page_max : max_score;
-  // 0 on the first page: exp(-inf). On most later ones the maximum stays, and exp(0) is exactly 1.
-  const float rescale = new_max == max_score ? 1.0f : exp(broadcast(max_score - new_max))[0];
-  F32 sum{};
-  MM_UNROLL for (int v = 0; v < kPageVectors; ++v) {
-    const F32 weight = exp(scaled[v] - new_max);
-    store(scores + v * kLanes, value_scales ? weight * load(value_scales + v * kLanes) : weight);
-    sum += weight;
-  }
-  weight_sum = weight_sum * rescale + sum_of_lanes(sum);
-  max_score = new_max;
-  return rescale;
-}
-
 /// out[row] = out[row] * rescale[row] + sum over keys in order of weight[row][key] * v[key], for some columns.
-template <int kRows, int kVectors, typename Element, typename Fetch>
-MM_INLINE void add_value_columns(const float* const (&weights)[kRows], const float* rescale, const Element* v,
+template <int kRows, int kVectors, typename Fetch>
+MM_INLINE void add_value_columns(const float* const (&weights)[kRows], const float* rescale, const float* v,
                                  int64_t keys, int64_t head_dim, float* out, Fetch& fetch) {
   F32 sums[kRows][kVectors];
   MM_UNROLL for (int row = 0; row < kRows; ++row) {
@@ -78,9 +41,9 @@ MM_INLINE void add_value_columns(const float* const (&weights)[kRows], const flo
 }
 
 /// The same for all columns; row r's weights lie at weights + r * kChunk.
-template <int kRows, typename Element, typename Fetch>
-void add_values(const float* weights, const float* rescale, const Element* v, int64_t keys, int64_t head_dim,
-                float* out, Fetch& fetch) {
+template <int kRows, typename Fetch>
+void add_values(const float* weights, const float* rescale, const float* v, int64_t keys, int64_t head_dim, float* out,
+                Fetch& fetch) {
   const float* rows[kRows];
   for (int row = 0; row < kRows; ++row) rows[row] = weights + row * kChunk;
   int64_t column = 0;
@@ -92,18 +55,14 @@ void add_values(const float* weights, const float* rescale, const Element* v, in
     for (int row = 0; row < kRows; ++row) {
       F32 sum = broadcast(out[row * head_dim + column] * rescale[row]);
       for (int64_t key = 0; key < keys; ++key)
-        sum = fma(broadcast(rows[row][key]), broadcast((float)v[key * head_dim + column]), sum);
+        sum = fma(broadcast(rows[row][key]), broadcast(v[key * head_dim + column]), sum);
       out[row * head_dim + column] = sum[0];
     }
 }
 
-int64_t position_of(const AttentionArgs& args, int64_t row) {
-  return args.first_position + row / args.group;
-}
-
 /// Rows [first_row, first_row + kRows) against one page. They may stand on both sides of its end. A row that sees
 /// nothing of the page keeps its sums (no keys, rescale 1), which changes no bit of them.
-template <int kRows, typename Element, typename Fetch>
+template <int kRows, typename Fetch>
 void attend_page(const AttentionArgs& args, int64_t first_row, int64_t page, Fetch fetch) {
   const int64_t page_key = page * kChunk;
   if (page_key > position_of(args, first_row + kRows - 1)) return;  // rows are in order of position
@@ -113,26 +72,23 @@ void attend_page(const AttentionArgs& args, int64_t first_row, int64_t page, Fet
     q[row] = args.q + (r / args.group) * args.q_stride + (r % args.group) * args.head_dim;
   }
   float scores[kRows * kChunk];
-  // The scales of a page of codes lie behind them.
-  const auto* k = static_cast<const Element*>(args.k_pages[page]);
-  const auto* v = static_cast<const Element*>(args.v_pages[page]);
-  const bool coded = sizeof(Element) == 1;
-  const float* key_scales = coded ? (const float*)(const void*)(k + args.head_dim * kChunk) : nullptr;
-  const float* value_scales = coded ? (const float*)(const void*)(v + args.head_dim * kChunk) : nullptr;
+  const auto* k = static_cast<const float*>(args.k_pages[page]);
+  const auto* v = static_cast<const float*>(args.v_pages[page]);
   score_page(q, k, args.head_dim, scores, fetch);
 
   float rescale[kRows];
   int64_t visible[kRows];
   int64_t shared = kChunk;
   for (int row = 0; row < kRows; ++row) {
-    visible[row] = position_of(args, first_row + row) - page_key + 1;
-    if (visible[row] > kChunk) visible[row] = kChunk;
-    if (visible[row] < 0) visible[row] = 0;
+    visible[row] = visible_keys(args, first_row + row, page_key);
     if (visible[row] < shared) shared = visible[row];
     rescale[row] = 1;
-    if (visible[row] > 0)
-      rescale[row] = weigh_page(scores + row * kChunk, visible[row], args.scale, key_scales, value_scales,
-                                args.max_score[first_row + row], args.weight_sum[first_row + row]);
+    if (visible[row] == 0) continue;
+    F32 weights[kPageVectors];
+    MM_UNROLL for (int c = 0; c < kPageVectors; ++c) weights[c] = load(scores + row * kChunk + c * kLanes) * args.scale;
+    hide_keys(weights, visible[row], -__builtin_inff());
+    rescale[row] = weigh_page(weights, args.max_score[first_row + row], args.weight_sum[first_row + row]);
+    MM_UNROLL for (int c = 0; c < kPageVectors; ++c) store(scores + row * kChunk + c * kLanes, weights[c]);
   }
   // Keys every row of the tile may see, then each row's own last ones. Weight 0 would not do for those a row may not
   // see: 0 times a later token's infinity is NaN.
@@ -146,10 +102,11 @@ void attend_page(const AttentionArgs& args, int64_t first_row, int64_t page, Fet
                     args.head_dim, out + row * args.head_dim, nothing);
 }
 
+}  // namespace
+
 /// Page by page, so that a page is read from memory once for all rows. The first two tiles of rows bring the next page
 /// nearer, one its k and one its v: with the 8 rows of a decode step reading and computing take about as long.
-template <typename Element>
-void attend_pages(const AttentionArgs& args) {
+void attend(const AttentionArgs& args) {
   const RowTiles tiles(args.rows);
   const int64_t last_seen = position_of(args, args.rows - 1) / kChunk;
   const int64_t first = args.first_key / kChunk, split_end = first + kSplitKeys / kChunk;
@@ -158,22 +115,12 @@ void attend_pages(const AttentionArgs& args) {
     for (int64_t tile = 0; tile < tiles.count; ++tile) {
       const int64_t row = tiles.begin(tile), rows = tiles.begin(tile + 1) - row;
       if (tile < 2 && page + 1 < end) {
-        const Later<2 * sizeof(float) / sizeof(Element)> later{
-            (const char*)(tile == 0 ? args.k_pages : args.v_pages)[page + 1]};
-        with_rows(rows, [&](auto count) { attend_page<count.value, Element>(args, row, page, later); });
+        const Later<2> later{(const char*)(tile == 0 ? args.k_pages : args.v_pages)[page + 1]};
+        with_rows(rows, [&](auto count) { attend_page<count.value>(args, row, page, later); });
       } else {
-        with_rows(rows, [&](auto count) { attend_page<count.value, Element>(args, row, page, Nothing{}); });
+        with_rows(rows, [&](auto count) { attend_page<count.value>(args, row, page, Nothing{}); });
       }
     }
-}
-
-}  // namespace
-
-void attend(const AttentionArgs& args) {
-  if (args.coded)
-    attend_pages<int8_t>(args);
-  else
-    attend_pages<float>(args);
 }
 
 void merge_softmax(float* out, float* max_score, float* weight_sum, const float* split_out, float split_max,

@@ -34,28 +34,13 @@ struct Nothing {
   MM_INLINE void go_on() {}
 };
 
-/// kLanes numbers of m as float32.
-MM_INLINE F32 load_as_float(const float* from) {
-  return load(from);
-}
-MM_INLINE F32 load_as_float(const int8_t* from) {
-#if defined(__AVX512F__)
-  return (F32)_mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_loadu_si128((const __m128i*)from)));
-#elif defined(__AVX2__)
-  return (F32)_mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_loadl_epi64((const __m128i*)from)));
-#else
-  return F32{(float)from[0], (float)from[1], (float)from[2], (float)from[3]};
-#endif
-}
-
-/// m: float or int8_t.
-template <int kRows, int kVectors, typename Element, typename Fetch = Nothing>
-MM_INLINE void add_products(const float* const (&factors)[kRows], const Element* m, int64_t m_stride, int64_t count,
+template <int kRows, int kVectors, typename Fetch = Nothing>
+MM_INLINE void add_products(const float* const (&factors)[kRows], const float* m, int64_t m_stride, int64_t count,
                             F32 (&sums)[kRows][kVectors], Fetch&& fetch = {}) {
   for (int64_t j = 0; j < count; ++j, m += m_stride) {
     fetch.template go_on<kVectors>();
     F32 values[kVectors];
-    MM_UNROLL for (int v = 0; v < kVectors; ++v) values[v] = load_as_float(m + v * kLanes);
+    MM_UNROLL for (int v = 0; v < kVectors; ++v) values[v] = load(m + v * kLanes);
     MM_UNROLL for (int row = 0; row < kRows; ++row) {
       const F32 factor = broadcast(factors[row][j]);
       MM_UNROLL for (int v = 0; v < kVectors; ++v) sums[row][v] = fma(factor, values[v], sums[row][v]);

@@ -1,4 +1,4 @@
-// The table of AVX2 with the packed products in its four-product 8-bit instruction: processors without AVX-512.
+// The table of AVX2 with what is made of 8-bit products in its four-product instruction: processors without AVX-512.
 #include "cpu/kernel_text/texts.h"
 
 namespace minimax::cpu::avx2 {
@@ -8,7 +8,7 @@ extern const Kernels kTable;
 namespace minimax::cpu::MM_ISA {
 namespace {
 
-Kernels with_packed_products(Kernels table) {
+Kernels with_byte_products(Kernels table) {
   table.isa = "avxvnni";
   table.matmul_q8 = matmul_q8;
   table.matmul_experts_int8 = matmul_experts_int8;
@@ -16,6 +16,8 @@ Kernels with_packed_products(Kernels table) {
   table.matmul_q5 = matmul_q5;
   table.matmul_q4 = matmul_q4;
   table.matmul_mxfp4 = matmul_mxfp4;
+  table.attend_codes = attend_codes;
+  table.code_query = code_query;
   table.probe_int8_dot = probe_int8_dot;
   return table;
 }
@@ -23,7 +25,7 @@ Kernels with_packed_products(Kernels table) {
 }  // namespace
 
 const Kernels& table() {
-  static const Kernels made = with_packed_products(avx2::kTable);
+  static const Kernels made = with_byte_products(avx2::kTable);
   return made;
 }
 

@@ -32,6 +32,8 @@ void round_bf16(const float* x, int64_t count, uint16_t* out);
 
 void lightning(const LightningArgs& args);
 void attend(const AttentionArgs& args);
+void attend_codes(const AttentionArgs& args);
+void code_query(const float* q, int64_t head_dim, CodedQuery& coded);
 void merge_softmax(float* out, float* max_score, float* weight_sum, const float* split_out, float split_max,
                    float split_sum, int64_t head_dim);
 
