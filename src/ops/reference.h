@@ -1,7 +1,8 @@
 // The model's operations once more, slowly: what the tests of ops and kernels compare with.
 // Written from the published equations, not from our code, one scalar at a time. Scalar is double, or
-// std::complex<double> for derivatives by a complex step (imag(f(x + ih)) / h): every function is analytic in its
-// inputs, and where it must compare (routing, a softmax's maximum) it looks at real parts.
+// std::complex<double> for derivatives by a complex step (imag(f(x + ih)) / h), or a Traced that remembers how it was
+// made (ops/traced.h): every function is analytic in its inputs, and where it must compare (routing, a softmax's maximum)
+// it looks at real parts.
 #pragma once
 
 #include <algorithm>
@@ -138,8 +139,9 @@ Matrix<Scalar> lightning(const Matrix<Scalar>& qkv, std::span<const float> slope
 template <typename Scalar>
 std::vector<Scalar> softmax(std::vector<Scalar> scores) {
   using std::exp;
-  double largest = std::real(scores[0]);  // a constant taken from all scores changes nothing but the range of exp
-  for (const Scalar& score : scores) largest = std::max(largest, std::real(score));
+  using std::real;
+  double largest = real(scores[0]);  // a constant taken from all scores changes nothing but the range of exp
+  for (const Scalar& score : scores) largest = std::max(largest, real(score));
   for (Scalar& score : scores) score = exp(score - largest);
   const Scalar sum = std::accumulate(scores.begin(), scores.end(), Scalar(0));
   for (Scalar& score : scores) score /= sum;
@@ -188,7 +190,8 @@ std::vector<std::vector<int32_t>> choose_experts(const Matrix<Scalar>& router_lo
     std::vector<int32_t> order(static_cast<size_t>(router_logits.columns));
     std::iota(order.begin(), order.end(), 0);
     std::sort(order.begin(), order.end(), [&](int32_t a, int32_t b) {
-      const double left = std::real(router_logits(token, a)), right = std::real(router_logits(token, b));
+      using std::real;
+      const double left = real(router_logits(token, a)), right = real(router_logits(token, b));
       return left != right ? left > right : a < b;
     });
     chosen.emplace_back(order.begin(), order.begin() + top_k);
