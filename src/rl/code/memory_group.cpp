@@ -37,11 +37,11 @@ std::string relative(const std::string& path) {
 }
 
 /// Groups can be made here, and have the controller.
-bool takes_groups(const MemoryGroupParent& parent) {
+bool takes_groups(const MemoryGroupParent& parent, const GroupHierarchy& groups) {
   const fs::path trial = parent.folder / cat("minimax-trial-", ::getpid());
-  if (::mkdir(trial.c_str(), 0755) != 0) return false;
+  if (!groups.make(trial)) return false;
   const bool works = ::access((trial / limit_file(parent.unified)).c_str(), W_OK) == 0;
-  ::rmdir(trial.c_str());
+  groups.remove(trial);
   return works;
 }
 
@@ -60,7 +60,19 @@ bool can_be_joined(const MemoryGroup& group) {
 
 }  // namespace
 
-std::optional<MemoryGroupParent> find_memory_group_parent(const fs::path& mounts, const std::string& membership) {
+bool GroupHierarchy::make(const fs::path& group) const {
+  return ::mkdir(group.c_str(), 0755) == 0;
+}
+bool GroupHierarchy::remove(const fs::path& group) const {
+  return ::rmdir(group.c_str()) == 0;
+}
+const GroupHierarchy& kernel_groups() {
+  static const GroupHierarchy kernel;
+  return kernel;
+}
+
+std::optional<MemoryGroupParent> find_memory_group_parent(const fs::path& mounts, const std::string& membership,
+                                                          const GroupHierarchy& groups) {
   std::vector<MemoryGroupParent> candidates;
   std::istringstream lines(membership);
   for (std::string line; std::getline(lines, line);) {  // "4:memory:/path", "0::/path"
@@ -79,19 +91,20 @@ std::optional<MemoryGroupParent> find_memory_group_parent(const fs::path& mounts
     }
   }
   for (const MemoryGroupParent& candidate : candidates)
-    if (takes_groups(candidate)) return candidate;
+    if (takes_groups(candidate, groups)) return candidate;
   return std::nullopt;
 }
 
-MemoryGroup::MemoryGroup(const MemoryGroupParent& parent, int64_t bytes) : unified_(parent.unified) {
+MemoryGroup::MemoryGroup(const MemoryGroupParent& parent, int64_t bytes, const GroupHierarchy& groups)
+    : groups_(groups), unified_(parent.unified) {
   static std::atomic<int64_t> made = 0;
   folder_ = parent.folder / cat("minimax-sandbox-", ::getpid(), "-", made++);
   procs_file_ = (folder_ / "cgroup.procs").string();
-  MM_CHECK_KIND(kDevice, ::mkdir(folder_.c_str(), 0755) == 0, "sandbox: cannot make the control group ",
-                folder_.string(), ": ", std::strerror(errno));
+  MM_CHECK_KIND(kDevice, groups_.make(folder_), "sandbox: cannot make the control group ", folder_.string(), ": ",
+                std::strerror(errno));
   const bool limited = write_value(folder_ / limit_file(unified_), std::to_string(bytes));
   const int error = errno;
-  if (!limited) ::rmdir(folder_.c_str());
+  if (!limited) groups_.remove(folder_);
   MM_CHECK_KIND(kDevice, limited, "sandbox: cannot limit the memory of ", folder_.string(), ": ", std::strerror(error));
   // Without swap, where the kernel counts it.
   if (unified_)
@@ -102,7 +115,7 @@ MemoryGroup::MemoryGroup(const MemoryGroupParent& parent, int64_t bytes) : unifi
 
 MemoryGroup::~MemoryGroup() {
   // Processes that were killed are in it until the kernel is done with them.
-  for (int attempt = 0; attempt < 200 && ::rmdir(folder_.c_str()) != 0 && errno == EBUSY; ++attempt) ::usleep(5000);
+  for (int attempt = 0; attempt < 200 && !groups_.remove(folder_) && errno == EBUSY; ++attempt) ::usleep(5000);
 }
 
 bool MemoryGroup::killed() const {

@@ -8,6 +8,16 @@
 
 namespace minimax::rl {
 
+/// Makes and removes groups: the kernel does, when folders are made in its file system. A test has one that plays it.
+class GroupHierarchy {
+ public:
+  virtual ~GroupHierarchy() = default;
+  /// False when it cannot be, and errno says why.
+  virtual bool make(const std::filesystem::path& group) const;
+  virtual bool remove(const std::filesystem::path& group) const;
+};
+const GroupHierarchy& kernel_groups();
+
 /// Where control groups with a limit on memory can be made, and in which way.
 struct MemoryGroupParent {
   std::filesystem::path folder;
@@ -20,13 +30,14 @@ struct MemoryGroupParent {
 /// with processes in it hands out no controllers, beside it. Nothing where there is none, as in most containers.
 /// `mounts`: /sys/fs/cgroup; `membership`: what /proc/self/cgroup says.
 std::optional<MemoryGroupParent> find_memory_group_parent(const std::filesystem::path& mounts,
-                                                          const std::string& membership);
+                                                          const std::string& membership,
+                                                          const GroupHierarchy& groups = kernel_groups());
 
 /// One group; removed with this object, when its processes have ended.
 class MemoryGroup {
  public:
-  /// Throws kDevice when it cannot be made.
-  MemoryGroup(const MemoryGroupParent& parent, int64_t bytes);
+  /// Throws kDevice when it cannot be made. `groups` must outlive it.
+  MemoryGroup(const MemoryGroupParent& parent, int64_t bytes, const GroupHierarchy& groups = kernel_groups());
   ~MemoryGroup();
   MemoryGroup(const MemoryGroup&) = delete;
   MemoryGroup& operator=(const MemoryGroup&) = delete;
@@ -37,6 +48,7 @@ class MemoryGroup {
   bool killed() const;
 
  private:
+  const GroupHierarchy& groups_;
   std::filesystem::path folder_;
   std::string procs_file_;
   bool unified_;

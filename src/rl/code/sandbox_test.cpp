@@ -6,11 +6,13 @@
 #include <signal.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <filesystem>
 #include <thread>
 
 #include "core/error.h"
 #include "io/atomic_file.h"
+#include "io/file.h"
 #include "io/test_folder.h"
 #include "rl/code/memory_group.h"
 
@@ -128,6 +130,99 @@ TEST(MemoryGroupParent, IsFoundByWhatTheKernelSays) {
   EXPECT_EQ(find_memory_group_parent(folder.path(), "1:cpu:/\nnonsense\n"), std::nullopt);
   EXPECT_EQ(find_memory_group_parent(folder / "nowhere", "0::/user.slice/session\n"), std::nullopt);
   EXPECT_TRUE(std::filesystem::is_empty(folder / "memory/user"));  // the trial is taken away
+}
+
+/// Plays the kernel's control groups in ordinary folders: a new group has the controller's files where its parent hands
+/// the controller out, as cgroup.subtree_control says (v2), or always (v1). A group with a process in it stays.
+class PlayedGroups : public GroupHierarchy {
+ public:
+  bool make(const std::filesystem::path& group) const override {
+    if (!GroupHierarchy::make(group)) return false;
+    io::write_file(group / "cgroup.procs", "");
+    if (!std::filesystem::exists(group.parent_path() / "cgroup.controllers")) {
+      io::write_file(group / "memory.limit_in_bytes", "9223372036854771712");
+      io::write_file(group / "memory.memsw.limit_in_bytes", "9223372036854771712");
+      io::write_file(group / "memory.oom_control", "oom_kill_disable 0\nunder_oom 0\noom_kill 0\n");
+      return true;
+    }
+    io::write_file(group / "cgroup.controllers", "");
+    io::write_file(group / "cgroup.subtree_control", "");
+    if (io::read_file(group.parent_path() / "cgroup.subtree_control").find("memory") == std::string::npos) return true;
+    for (const char* name : {"memory.max", "memory.swap.max"}) io::write_file(group / name, "max");
+    io::write_file(group / "memory.events", "low 0\nhigh 0\nmax 0\noom 0\noom_kill 0\noom_group_kill 0\n");
+    return true;
+  }
+  bool remove(const std::filesystem::path& group) const override {
+    if (busy > 0 && busy-- > 0) {
+      errno = EBUSY;
+      return false;
+    }
+    return std::filesystem::remove_all(group) > 0;
+  }
+  mutable int busy = 0;  ///< so many times the kernel is not done with its processes
+};
+
+// The unified hierarchy of systems of today, whose real one this machine may not have.
+class UnifiedGroups : public testing::Test {
+ protected:
+  void SetUp() override {
+    io::write_file(root.path() / "cgroup.controllers", "memory pids");
+    io::write_file(root.path() / "cgroup.subtree_control", "memory pids");
+    groups.make(root / "slice");
+    io::write_file(root / "slice/cgroup.subtree_control", "memory pids");
+    groups.make(root / "slice/mine.scope");
+  }
+  const test::Folder root;
+  PlayedGroups groups;
+};
+
+TEST_F(UnifiedGroups, AreMadeBesideOneWithProcesses) {
+  // Our own group hands out nothing, since we are in it.
+  const auto parent = find_memory_group_parent(root.path(), "0::/slice/mine.scope\n", groups);
+  EXPECT_EQ(parent, (MemoryGroupParent{root / "slice", true}));
+  // One that does (delegated, its processes in a leaf) is taken itself.
+  io::write_file(root / "slice/mine.scope/cgroup.subtree_control", "memory");
+  EXPECT_EQ(find_memory_group_parent(root.path(), "0::/slice/mine.scope\n", groups),
+            (MemoryGroupParent{root / "slice/mine.scope", true}));
+  // Nobody hands it out: no group.
+  io::write_file(root / "slice/mine.scope/cgroup.subtree_control", "pids");
+  io::write_file(root / "slice/cgroup.subtree_control", "pids");
+  EXPECT_EQ(find_memory_group_parent(root.path(), "0::/slice/mine.scope\n", groups), std::nullopt);
+  // No trial is left.
+  for (const auto& entry : std::filesystem::recursive_directory_iterator(root.path()))
+    EXPECT_THAT(entry.path().filename().string(), Not(testing::StartsWith("minimax-")));
+  // In a container of its own the process is in the root of what it sees.
+  EXPECT_EQ(find_memory_group_parent(root.path(), "0::/\n", groups), (MemoryGroupParent{root.path() / "", true}));
+  // Both kinds side by side, as here and there: the controller is with v1.
+  std::filesystem::create_directories(root / "memory/user");
+  EXPECT_EQ(find_memory_group_parent(root.path(), "4:memory:/user\n0::/slice/mine.scope\n", groups),
+            (MemoryGroupParent{root / "memory/user", false}));
+}
+
+TEST_F(UnifiedGroups, LimitMemoryAndTellWhoWasKilled) {
+  std::filesystem::path folder;
+  {
+    const MemoryGroup group({root / "slice", true}, 123 << 20, groups);
+    folder = std::filesystem::path(group.procs_file()).parent_path();
+    EXPECT_EQ(folder.parent_path(), root / "slice");
+    EXPECT_EQ(io::read_file(folder / "memory.max"), std::to_string(123 << 20));
+    EXPECT_EQ(io::read_file(folder / "memory.swap.max").substr(0, 1), "0");
+    EXPECT_EQ(group.procs_file(), (folder / "cgroup.procs").string());
+    EXPECT_FALSE(group.killed());
+    io::write_file(folder / "memory.events", "low 0\nhigh 0\nmax 7\noom 1\noom_kill 1\noom_group_kill 0\n");
+    EXPECT_TRUE(group.killed());
+    groups.busy = 3;
+  }
+  EXPECT_FALSE(std::filesystem::exists(folder));
+  io::write_file(root / "slice/cgroup.subtree_control", "pids");
+  EXPECT_THAT(test::error_of([&] { MemoryGroup({root / "slice", true}, 1 << 20, groups); }),
+              HasSubstr("cannot limit the memory of"));
+  const MemoryGroup old({root.path() / "memory", false}, 1, [&]() -> const PlayedGroups& {
+    std::filesystem::create_directories(root / "memory");
+    return groups;
+  }());
+  EXPECT_EQ(io::read_file(std::filesystem::path(old.procs_file()).parent_path() / "memory.limit_in_bytes").front(),
+            '1');
 }
 
 TEST_F(Sandbox, WritesNowhereElse) {
