@@ -32,14 +32,14 @@ Command define_program(GlobalOptions& global) {
                   .examples = {{"minimax chat MODEL", "MODEL is a folder: config.json, *.safetensors, tokenizer files"},
                                {"minimax run MODEL \"Why is the sky blue?\""},
                                {"minimax inspect MODEL"}},
-                  .verbs = {define_chat(),       define_run(),         define_serve(),
-                            define_inspect(),    define_forward(),     define_tokenize(),
-                            define_plan(),       define_quantize(),    define_calibrate(),
-                            define_perplexity(), define_verify(),      define_bench(),
-                            define_train_sft(),  define_train_rl(),    define_train_tokenizer(),
-                            define_train_data(), define_train_merge(), define_train_score(),
-                            define_train_grad(), define_doctor(),      define_completion(),
-                            define_version(),    define_help()}};
+                  .verbs = {define_chat(),         define_run(),         define_serve(),
+                            define_inspect(),      define_forward(),     define_tokenize(),
+                            define_plan(),         define_quantize(),    define_calibrate(),
+                            define_perplexity(),   define_verify(),      define_bench(),
+                            define_train_sft(),    define_train_rl(),    define_train_tokenizer(),
+                            define_train_data(),   define_train_merge(), define_train_score(),
+                            define_train_verify(), define_train_grad(),  define_doctor(),
+                            define_completion(),   define_version(),     define_help()}};
   for (Command& verb : program.verbs) add_global_flags(verb, global);
   add_global_flags(program, global);
   program.mark("-V,--version", "version and commit");

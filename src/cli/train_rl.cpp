@@ -6,6 +6,7 @@
 #include "cli/interrupt.h"
 #include "cli/live_page.h"
 #include "cli/run_progress.h"
+#include "cli/train_verify.h"
 #include "cli/usage_error.h"
 #include "cli/verbs.h"
 #include "cpu/isa.h"
@@ -32,6 +33,7 @@ int run_rl(const TrainRlOptions& options, Session& session) {
     recipe.batches = options.batches;
     recipe.policy.schedule.total_steps = options.batches * recipe.policy.minibatches * recipe.policy.epochs;
   }
+  recipe.rollout.verifier_workers = verifier_workers(recipe.rollout.scoring_threads);
   if (options.seed) recipe.seed = recipe.policy.seed = recipe.problems.seed = *options.seed;
   const std::unique_ptr<comm::ProcessGroup> group = open_process_group();
   ThreadPool threads(session.global.threads);

@@ -10,6 +10,7 @@
 #include "cli/host_model.h"
 #include "cli/input.h"
 #include "cli/interrupt.h"
+#include "cli/train_verify.h"
 #include "cli/usage_error.h"
 #include "cli/verbs.h"
 #include "engine/engine.h"
@@ -111,6 +112,7 @@ int run_score(const TrainScoreOptions& options, Session& session) {
   rl::RolloutOptions rollout{.group_size = std::max<int64_t>(1, options.samples),
                              .window = options.max_tokens,
                              .max_thinking_tokens = options.max_thinking_tokens};
+  rollout.verifier_workers = verifier_workers(rollout.scoring_threads);
   rollout.sampling.temperature = options.samples > 0 ? 1 : 0;
   rollout.sampling.seed = options.seed;
 

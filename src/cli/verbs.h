@@ -35,6 +35,7 @@ Command define_train_merge();
 Command define_train_grad();
 Command define_train_data();
 Command define_train_score();
+Command define_train_verify();
 Command define_completion();
 Command define_version();
 Command define_help();

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -55,6 +56,7 @@ struct Problem {
 struct Attempt {
   std::string_view text;  ///< what it wrote, thinking included, without the id that ended it
   bool finished = true;   ///< it ended the answer itself; false: cut off
+  std::span<const std::string> earlier = {};  ///< its turns before this one, where there were several
 };
 
 struct Score {

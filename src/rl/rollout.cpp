@@ -34,7 +34,8 @@ struct Attempting {
   uint64_t stream = 0;
   size_t turn_begin = 0;  // in sample->tokens
   bool has_sampled = false;
-  bool has_text = false;  // sample->text is that of the last turn
+  bool has_text = false;             // sample->text is that of the last turn
+  std::vector<std::string> earlier;  // texts of the turns before it
 };
 
 // Scores attempts while others are still being sampled. Verifiers may run programs, so several work side by side.
@@ -238,6 +239,7 @@ class Rollout {
     sample.sampled.resize(sample.tokens.size(), 0);
     sample.log_probs.resize(sample.tokens.size(), 0);
     attempt.turn_begin = sample.tokens.size();
+    attempt.earlier.push_back(sample.text);
     attempt.has_text = false;
     submit({&attempt});
     return true;
@@ -247,8 +249,11 @@ class Rollout {
     Sample& sample = *attempt.sample;
     try {
       if (!attempt.has_text) sample.text = text_of_turn(attempt);
-      const Attempt last{.text = sample.text, .finished = sample.finish == engine::FinishReason::kStopToken};
+      const Attempt last{.text = sample.text,
+                         .finished = sample.finish == engine::FinishReason::kStopToken,
+                         .earlier = attempt.earlier};
       std::optional<Score> score = options_.scorer ? options_.scorer(*attempt.problem, last) : std::nullopt;
+      if (!score && options_.verifier_workers) score = options_.verifier_workers->score(*attempt.problem, last);
       sample.score = score ? std::move(*score) : attempt.episode->score(last);
     } catch (const std::exception& error) {
       sample.score = {.why = cat("verifier failed: ", error.what())};

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <optional>
 #include <span>
 #include <string>
@@ -10,6 +11,7 @@
 
 #include "engine/engine.h"
 #include "rl/problem.h"
+#include "rl/verifier_workers.h"
 #include "text/chat_template.h"
 #include "text/tokenizer.h"
 
@@ -53,6 +55,8 @@ struct RolloutOptions {
   engine::LoopGuard loop_guard{};  ///< the report's: 3,000 tokens above 0.99
   text::ChatOptions chat;
   int scoring_threads = 2;  ///< verifiers that run programs take their time
+  /// Processes in which the built-in verifiers run; null: in the scoring threads, where one that crashes ends us all.
+  std::shared_ptr<VerifierWorkers> verifier_workers = {};
   /// Asked before the verifier that a problem names, which is asked when this says nothing; from several threads.
   std::function<std::optional<Score>(const Problem&, const Attempt&)> scorer = {};
 };

@@ -18,6 +18,13 @@ bool think_required(const Problem& problem) {
   return !think || !think->is_string() || think->as_string() != "optional";
 }
 
+/// To at most so many bytes, between characters.
+void cut(std::string& text, size_t bytes) {
+  if (text.size() <= bytes) return;
+  while (bytes > 0 && (static_cast<unsigned char>(text[bytes]) & 0xC0) == 0x80) --bytes;
+  text.resize(bytes);
+}
+
 Verdict check(const Problem& problem, std::string_view answer) {
   if (problem.verifier.name == "code") {
     const io::json::value gold(problem.gold);
@@ -58,7 +65,6 @@ Score verify(const Problem& problem, const Attempt& attempt) {
   } else if (answer.text.empty()) {
     score.why = answer.why.empty() ? "no_answer" : answer.why;
   } else if (static_cast<int64_t>(answer.text.size()) > most) {
-    score.extracted.resize(static_cast<size_t>(kMaxAnswer));
     score.why = "too_long";
   } else {
     const Verdict verdict = check(problem, answer.text);
@@ -66,6 +72,7 @@ Score verify(const Problem& problem, const Attempt& attempt) {
     score.why = verdict.correct && !score.format_ok ? answer.why : verdict.why;
     if (score.correct && score.format_ok) score.score = 1;
   }
+  cut(score.extracted, static_cast<size_t>(most));
   score.ms = std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - begin).count();
   return score;
 }

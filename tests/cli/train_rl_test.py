@@ -174,6 +174,56 @@ class TrainRl(unittest.TestCase):
         self.assertTrue(os.listdir("live/checkpoints"))
         self.assertTrue(os.path.exists("live/report.html"))
 
+    def test_verifies_in_processes_that_may_die(self):
+        os.chdir(self.folder.name)
+        with open("sums.toml", "w", encoding="utf-8") as file:
+            file.write(RL.format(python=sys.executable).replace(
+                '[[problems.file]]\npath = "problems.jsonl"', '[[problems.task]]\ntask = "chain_sum"'))
+        process = subprocess.Popen([PROGRAM, "train", "rl", "sums.toml", "--batches", "1000000", "--out", "dying"],
+                                   env=environment(), stderr=subprocess.DEVNULL)
+
+        def verifiers():
+            found = set()
+            for entry in os.listdir("/proc"):
+                try:
+                    with open(f"/proc/{entry}/stat", encoding="utf-8") as file:
+                        if int(file.read().rsplit(")", 1)[1].split()[1]) != process.pid:
+                            continue
+                    with open(f"/proc/{entry}/cmdline", "rb") as file:
+                        if b"\0verify\0" in file.read():
+                            found.add(int(entry))
+                except (OSError, ValueError):
+                    continue  # no process, or one that has just ended
+            return found
+        try:
+            killed = set()
+            while len(killed) < 5:  # each of which is replaced, and the run goes on
+                self.assertIsNone(process.poll())
+                for pid in verifiers() - killed:
+                    os.kill(pid, signal.SIGSEGV)
+                    killed.add(pid)
+                time.sleep(0.01)
+        finally:
+            process.send_signal(signal.SIGINT)
+            process.wait(timeout=PATIENCE)
+        self.assertEqual(process.returncode, 0)
+        self.assertTrue(os.listdir("dying/checkpoints"))
+        self.assertEqual(verifiers(), set())
+
+    def test_scores_lines(self):
+        done = run("train", "data", "--task", "addition", "--problems", "--count", "1")
+        self.check(done)
+        problem = json.loads(done.stdout)
+        right = str(problem["gold"]["answer"])
+        requests = [{"problem": problem, "text": f"<think>so</think>{right}"},
+                    {"problem": problem, "text": "<think>so</think>nothing"},
+                    {"problem": {**problem, "verifier": {"name": "nobody"}}, "text": right}]
+        done = run("train", "verify", stdin="".join(json.dumps(request) + "\n" for request in requests) + "no json\n")
+        self.check(done)
+        scores = [json.loads(line) for line in done.stdout.splitlines()]
+        self.assertEqual([score["score"] for score in scores], [1, 0, None, None])
+        self.assertIn('"nobody" does not exist', scores[2]["why"])
+
     def test_names_a_verifier_that_nobody_has(self):
         os.chdir(self.folder.name)
         with open("typo.jsonl", "w", encoding="utf-8") as file:

@@ -3,10 +3,10 @@
 
 #include <cstdint>
 #include <memory>
-#include <mutex>
 #include <string>
 #include <vector>
 
+#include "rl/external/program_pool.h"
 #include "rl/problem.h"
 
 namespace minimax::rl {
@@ -37,12 +37,10 @@ class ExternalVerifier {
   Score score(const Problem& problem, const Attempt& attempt);
 
  private:
-  class Worker;
   std::string ask(const std::string& line);
 
   ExternalOptions options_;
-  std::mutex mutex_;
-  std::vector<std::unique_ptr<Worker>> idle_;
+  std::unique_ptr<ProgramPool> programs_;  // null: an endpoint
 };
 
 }  // namespace minimax::rl
