@@ -11,7 +11,8 @@ namespace {
 
 constexpr double kWidth = 720, kHeight = 300;
 constexpr double kLeft = 62, kRight = 14, kTop = 34, kBottom = 36;
-constexpr double kPlotWidth = kWidth - kLeft - kRight, kPlotHeight = kHeight - kTop - kBottom;
+constexpr double kPlotWidth = kWidth - kLeft - kRight;
+constexpr double kLegendRow = 17;
 constexpr size_t kMostPoints = 900;
 
 struct Range {
@@ -37,7 +38,7 @@ std::string label(double value) {
   if (size >= 1e9) return fmt::format("{:.4g}G", value / 1e9);
   if (size >= 1e6) return fmt::format("{:.4g}M", value / 1e6);
   if (size >= 1e4) return fmt::format("{:.4g}k", value / 1e3);
-  if (size < 1e-3) return fmt::format("{:.0e}", value);
+  if (size < 1e-3) return fmt::format("{:.3g}", value);
   return fmt::format("{:.4g}", value);
 }
 
@@ -73,6 +74,7 @@ class Plot {
           ++values_;
         }
     }
+    lay_out_legend();
     if (values_ < 2 || x_.empty()) return;
     if (x_.low == x_.high) x_.high = x_.low + 1;
     const double margin = y_.high > y_.low ? 0.05 * (y_.high - y_.low) : std::max(0.5, 0.1 * std::abs(y_.high));
@@ -92,7 +94,7 @@ class Plot {
     if (values_ < 2)
       return out + fmt::format("<text x=\"{}\" y=\"{}\" text-anchor=\"middle\" fill=\"#8b949e\">no data</text></svg>\n",
                                kWidth / 2, kHeight / 2);
-    return out + axes() + lines() + legend() + "</svg>\n";
+    return out + axes() + lines() + legend_ + "</svg>\n";
   }
 
  private:
@@ -101,7 +103,34 @@ class Plot {
   }
   double height(double y) const { return chart_.log_y ? std::log10(y) : y; }
   double to_x(double x) const { return kLeft + (x - x_.low) / (x_.high - x_.low) * kPlotWidth; }
-  double to_y(double scaled) const { return kTop + (y_.high - scaled) / (y_.high - y_.low) * kPlotHeight; }
+  double to_y(double scaled) const {
+    return top_ + (y_.high - scaled) / (y_.high - y_.low) * (kHeight - kBottom - top_);
+  }
+
+  /// Right of the title in one row where there is room, else in rows below it.
+  void lay_out_legend() {
+    constexpr double kLine = 16, kGap = 6, kBetween = 14;
+    const auto width = [&](const Series& series) {
+      return kLine + kGap + 6.4 * static_cast<double>(series.name.size()) + kBetween;
+    };
+    double total = 0;
+    for (const Series& series : chart_.series)
+      if (!series.name.empty()) total += width(series);
+    const double title = kLeft + 7.6 * static_cast<double>(chart_.title.size()) + kBetween;
+    double x = kWidth - kRight + kBetween - total, y = 16;
+    const bool below = x < title;
+    if (below) x = kLeft, y += kLegendRow;
+    for (const Series& series : chart_.series) {
+      if (series.name.empty()) continue;
+      if (x + width(series) - kBetween > kWidth - kRight && x > kLeft) x = kLeft, y += kLegendRow;
+      legend_ += fmt::format(
+          "<line x1=\"{:.0f}\" x2=\"{:.0f}\" y1=\"{:.0f}\" y2=\"{:.0f}\" stroke=\"{}\" stroke-width=\"2.5\"/>"
+          "<text x=\"{:.0f}\" y=\"{:.0f}\" fill=\"currentColor\">{}</text>\n",
+          x, x + kLine, y - 4, y - 4, series.color, x + kLine + kGap, y, escaped(series.name));
+      x += width(series);
+    }
+    top_ = kTop + (below ? y - 16 : 0);
+  }
 
   std::string tick_y(double scaled, double value) const {
     const double y = to_y(scaled);
@@ -163,23 +192,10 @@ class Plot {
     return out;
   }
 
-  std::string legend() const {
-    std::string out;
-    double right = kWidth - kRight;
-    for (auto series = chart_.series.rbegin(); series != chart_.series.rend(); ++series) {
-      if (series->name.empty()) continue;
-      out += fmt::format("<text x=\"{:.0f}\" y=\"16\" text-anchor=\"end\" fill=\"currentColor\">{}</text>", right,
-                         escaped(series->name));
-      right -= 6.4 * static_cast<double>(series->name.size()) + 6;
-      out += fmt::format("<line x1=\"{:.0f}\" x2=\"{:.0f}\" y1=\"12\" y2=\"12\" stroke=\"{}\" stroke-width=\"2.5\"/>\n",
-                         right - 16, right, series->color);
-      right -= 30;
-    }
-    return out;
-  }
-
   const Chart& chart_;
   std::vector<std::vector<Point>> drawn_;
+  std::string legend_;
+  double top_ = kTop;  // of the plot
   Range x_, y_;
   int64_t values_ = 0;
 };

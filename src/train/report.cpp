@@ -114,6 +114,15 @@ std::vector<Wanted> wanted_charts() {
       {"Seconds of a batch", {"time/rollout", "time/score", "time/logprob", "time/update", "time/idle"}}};
 }
 
+/// Bytes of the "group/" with which all names begin.
+size_t shared_prefix(const std::vector<std::string>& names) {
+  const size_t size = names.front().find('/') + 1;  // 0: none
+  const bool shared = std::all_of(names.begin(), names.end(), [&](const std::string& name) {
+    return name.compare(0, size, names.front(), 0, size) == 0;
+  });
+  return shared ? size : 0;
+}
+
 std::string charts(const Curves& curves) {
   std::string out = "<div class=\"charts\">\n";
   if (curves.contains("loss")) out += svg(loss_chart(curves));
@@ -126,8 +135,9 @@ std::string charts(const Curves& curves) {
     }
     if (names.empty()) continue;
     Chart chart{.title = wanted.title, .series = {}, .log_y = wanted.log_y};
+    const size_t shared = shared_prefix(names);
     for (const std::string& name : names)
-      chart.series.push_back({.name = names.size() == 1 ? "" : name,
+      chart.series.push_back({.name = names.size() == 1 ? "" : name.substr(shared),
                               .points = curves.at(name),
                               .color = kColors[chart.series.size() % std::size(kColors)],
                               .dots = curves.at(name).size() < 60});
