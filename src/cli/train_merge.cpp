@@ -4,12 +4,14 @@
 #include <memory>
 
 #include "cli/common_flags.h"
-#include "cli/host_model.h"
 #include "cli/input.h"
 #include "cli/usage_error.h"
 #include "cli/verbs.h"
 #include "core/context.h"
+#include "model/load.h"
+#include "train/lora.h"
 #include "train/run_folder.h"
+#include "train/unpack.h"
 
 namespace minimax::cli {
 namespace {
@@ -22,7 +24,9 @@ int run_merge(const TrainMergeOptions& options, Session& session) {
   ThreadPool threads(session.global.threads);
   Arena arena;
   const Context ctx{.arena = &arena, .threads = &threads};
-  const MiniMaxM1 model = load_host_model(options.model, options.model.model, threads);
+  MiniMaxM1 model = load_model(options.model.model);
+  train::merge_adapters(options.model.adapter, threads, model, train::PackedMerge::kDense);
+  model = train::unpacked(model, threads);
   fs::create_directories(options.out);
   const bool has_tokenizer = fs::exists(fs::path(options.model.model) / "tokenizer.json") ||
                              fs::exists(fs::path(options.model.model) / "merges.txt") ||
@@ -42,7 +46,9 @@ Command define_train_merge() {
       .usage = "MODEL --adapter FOLDER --out FOLDER",
       .description =
           "Adds what LoRA adapters learned to the weights they were trained over, and writes a model folder in the "
-          "published layout. Without merging, every verb that runs a model takes --adapter FOLDER.",
+          "published layout. Without merging, every verb that runs a model takes --adapter FOLDER. A quantized base "
+          "becomes "
+          "dense.",
       .arguments = {{"MODEL", "the base: folder with config.json and *.safetensors", ValueKind::kFolder}},
       .examples = {{"minimax train merge MODEL --adapter runs/recipe/checkpoints/step-000100 --out merged"}},
       .run = [options](Command& self, Session& session) {

@@ -6,12 +6,16 @@
 
 #include "cpu/isa.h"
 #include "cpu/row_loops.h"
+#include "quant/panel.h"
 
 namespace minimax::cpu {
 namespace {
 
 /// Output rows and columns of one thread's piece of a product: a multiple of the kernels' tiles.
 constexpr int64_t kPieceRows = 48, kPieceColumns = 256;
+
+/// Outputs of a packed weight that are numbers at a time: a multiple of its panels' rows.
+constexpr int64_t kUnpackedOutputs = 256;
 
 using Outer = void (*)(const OuterArgs&);
 
@@ -62,6 +66,34 @@ void linear_backward_input(const Context& ctx, const float* dy, int64_t rows, co
          .terms = out,
          .accumulate = accumulate},
         size_of(weight.dtype()));
+}
+
+void linear_backward_input(const Context& ctx, const float* dy, int64_t rows, const Weight& weight, float* dx,
+                           bool accumulate) {
+  if (!weight.format) return linear_backward_input(ctx, dy, rows, weight.data, dx, accumulate);
+  const int64_t out = weight.outputs(), in = weight.inputs();
+  const auto* panels = static_cast<const std::byte*>(weight.data.raw());
+  const Tensor numbers = ctx.empty({std::min(kUnpackedOutputs, out), in});
+  for (int64_t first = 0; first < out; first += kUnpackedOutputs) {
+    const int64_t count = std::min(kUnpackedOutputs, out - first);
+    ctx.threads->parallel_for(count, quant::kPanelRows, [&](int64_t begin, int64_t end) {
+      quant::dequantize_rows(*weight.format, in, panels, first + begin, end - begin,
+                             numbers.data<float>() + begin * in);
+    });
+    outer(ctx, kernels().outer_f32,
+          {.a = dy + first,
+           .a_row_stride = out,
+           .a_term_stride = 1,
+           .m = numbers.raw(),
+           .m_stride = in,
+           .out = dx,
+           .out_stride = in,
+           .rows = rows,
+           .columns = in,
+           .terms = count,
+           .accumulate = accumulate || first > 0},
+          size_of(DType::kFloat32));
+  }
 }
 
 void linear_backward_weight(const Context& ctx, const float* dy, const float* x, int64_t rows,

@@ -3,12 +3,16 @@
 #pragma once
 
 #include "core/context.h"
+#include "quant/weight.h"
 
 namespace minimax::cpu {
 
 /// dx[row] = dy[row] W. dy: [rows, out] with `dy_stride` floats between rows; weight: [out, in] F32 or BF16;
 /// dx: [rows, in], added to when `accumulate`.
 void linear_backward_input(const Context& ctx, const float* dy, int64_t rows, const Tensor& weight, float* dx,
+                           bool accumulate);
+/// The same for any weight, adapters left out: a packed one is unpacked a few hundred outputs at a time.
+void linear_backward_input(const Context& ctx, const float* dy, int64_t rows, const Weight& weight, float* dx,
                            bool accumulate);
 /// dweight_sum[o][i] += sum over rows of dy[row][o] x[row][i]. dy: [rows, out]; x: [rows, in]; dweight_sum: [out, in].
 void linear_backward_weight(const Context& ctx, const float* dy, const float* x, int64_t rows,

@@ -20,6 +20,20 @@ Tensor as_dtype(const Tensor& x, DType dtype) {
   return out;
 }
 
+/// weight += scale * up down.
+void add_adapter(const LowRank& adapter, const Tensor& weight, ThreadPool* threads) {
+  const int64_t columns = weight.dim(1), rank = adapter.down.dim(0);
+  const auto add = [&](int64_t begin, int64_t end) {
+    for (int64_t row = begin; row < end; ++row)
+      for (int64_t r = 0; r < rank; ++r) {
+        const float factor = adapter.scale * adapter.up.data<float>()[row * rank + r];
+        for (int64_t column = 0; column < columns; ++column)
+          weight.data<float>()[row * columns + column] += factor * adapter.down.data<float>()[r * columns + column];
+      }
+  };
+  threads ? threads->parallel_for(weight.dim(0), 16, add) : add(0, weight.dim(0));
+}
+
 /// The matrix as dense numbers of a type: a GPU has no kernels for packed weights yet.
 Tensor dense(const Weight& weight, DType dtype, ThreadPool* threads) {
   if (!weight.format) return as_dtype(weight.data, dtype);
@@ -30,6 +44,7 @@ Tensor dense(const Weight& weight, DType dtype, ThreadPool* threads) {
                            end - begin, wide.data<float>() + begin * columns);
   };
   threads ? threads->parallel_for(rows, quant::kPanelRows, unpack) : unpack(0, rows);
+  if (weight.adapter) add_adapter(*weight.adapter, wide, threads);
   return as_dtype(wide, dtype);
 }
 

@@ -18,8 +18,8 @@ Tensor embedding(const Context& ctx, const Weight& table, const Tensor& tokens) 
   MM_CHECK_DTYPE(tokens, DType::kInt32);
   MM_CHECK(tokens.rank() == 1, "embedding: tokens are ", tokens.shape(), ", expected [tokens]");
   MM_CHECK(table.shape().rank() == 2, "embedding: table is ", table.shape(), ", expected [vocab, hidden]");
-  MM_CHECK(!table.format || (ctx.device == Device::kCpu && !ctx.tape), "embedding: a ", quant::name(*table.format),
-           " table, expected a dense one on a GPU and in training");
+  MM_CHECK(!table.format || ctx.device == Device::kCpu, "embedding: a ", quant::name(*table.format),
+           " table, expected a dense one on a GPU");
   if (tokens.device() == Device::kCpu) check_tokens(tokens, table.outputs());
   Tensor out = ctx.empty({tokens.dim(0), table.inputs()});
   const Tensor ids = to_memory(tokens, ctx.gpu);
@@ -30,7 +30,7 @@ Tensor embedding(const Context& ctx, const Weight& table, const Tensor& tokens) 
   if (ctx.tape)
     ctx.tape->record([=](Context& ctx, Gradients& d) {
       const Tensor dy = d.take(out);
-      if (!dy.defined()) return;
+      if (!dy.defined() || table.format) return;  // packed: frozen
       if (ctx.device == Device::kCuda)
         cuda::add_rows(ctx, dy, ids, d.accumulator(table.data));
       else

@@ -4,6 +4,7 @@
 #include "cpu/gradient.h"
 #include "cpu/linear.h"
 #include "cuda/matmul.h"
+#include "ops/activation.h"
 #include "ops/input_observer.h"
 
 namespace minimax::ops {
@@ -13,8 +14,11 @@ void check(const Context& ctx, const Tensor& x, const Weight& weight) {
   MM_CHECK_DTYPE(x, DType::kFloat32);
   MM_CHECK(x.rank() == 2 && weight.shape().rank() == 2 && weight.inputs() == x.dim(1), "linear: weight ",
            weight.shape(), " for x ", x.shape());
-  MM_CHECK(!weight.format || (ctx.device == Device::kCpu && !ctx.tape), "linear: a ", quant::name(*weight.format),
-           " weight, expected a dense one on a GPU and in training");
+  MM_CHECK(!weight.format || ctx.device == Device::kCpu, "linear: a ", quant::name(*weight.format),
+           " weight, expected a dense one on a GPU");
+  MM_CHECK(!weight.adapter || ctx.device == Device::kCpu,
+           "linear: a weight with an adapter, expected one without on a "
+           "GPU");
 }
 
 // Its gradient, and what an observer wants to see of it.
@@ -26,6 +30,13 @@ void record(const Context& ctx, const Tensor& x, const Weight& weight, const Ten
     });
 }
 
+/// y += scale * (x down^T) up^T, in products of their own, so that what they learn is recorded with them.
+Tensor with_adapter(const Context& ctx, const Tensor& x, const Weight& weight, const Tensor& y) {
+  if (!weight.adapter) return y;
+  const LowRank& adapter = *weight.adapter;
+  return scaled_add(ctx, 1, y, adapter.scale, linear(ctx, linear(ctx, x, {adapter.down}), {adapter.up}));
+}
+
 /// `operand` says how a GPU takes x; a CPU goes by ctx.matmul_precision, and packed weights by `exact`.
 Tensor product(const Context& ctx, const Tensor& x, const Weight& weight, cuda::Operand operand, bool exact) {
   check(ctx, x, weight);
@@ -35,7 +46,7 @@ Tensor product(const Context& ctx, const Tensor& x, const Weight& weight, cuda::
   else
     weight.format&& exact ? cpu::linear_in_two_parts(ctx, x, weight, out) : cpu::linear(ctx, x, weight, out);
   record(ctx, x, weight, out);
-  return out;
+  return with_adapter(ctx, x, weight, out);
 }
 
 }  // namespace
@@ -58,7 +69,11 @@ std::vector<Tensor> linears(const Context& ctx, const Tensor& x, std::initialize
     products.push_back({weight, x.data<float>(), x.dim(0), out.data<float>()});
   }
   cpu::multiply(ctx, products);
-  for (size_t i = 0; const Weight* weight : weights) record(ctx, x, *weight, outs[i++]);
+  for (size_t i = 0; const Weight* weight : weights) {
+    record(ctx, x, *weight, outs[i]);
+    outs[i] = with_adapter(ctx, x, *weight, outs[i]);
+    ++i;
+  }
   return outs;
 }
 
@@ -69,8 +84,9 @@ void linear_backward(const Context& ctx, const Tensor& x, const Weight& weight, 
     d.add(x, dx);
     return;
   }
-  cpu::linear_backward_input(ctx, dy.data<float>(), x.dim(0), weight.data, dx.data<float>(), false);
+  cpu::linear_backward_input(ctx, dy.data<float>(), x.dim(0), weight, dx.data<float>(), false);
   d.add(x, dx);
+  if (weight.format) return;  // frozen
   cpu::linear_backward_weight(ctx, dy.data<float>(), x.data<float>(), x.dim(0), d.accumulator(weight.data));
 }
 

@@ -32,7 +32,8 @@ void for_each_block(const Context& ctx, const Tensor& x, const Weight& head, int
 /// dlogits = dy (onehot - softmax), written over the block's logits.
 void log_probs_backward(const Context& ctx, const Tensor& x, const Weight& head, const Tensor& targets,
                         int64_t block_elements, const Tensor& dy, Gradients& d) {
-  const Tensor dx = ctx.empty(x.shape()), dhead = d.accumulator(head.data);
+  const Tensor dx = ctx.empty(x.shape());
+  const Tensor dhead = head.format ? Tensor() : d.accumulator(head.data);  // packed: frozen
   const int64_t hidden = x.dim(1), vocab = head.outputs();
   for_each_block(ctx, x, head, block_elements, [&](int64_t first, const Tensor& logits) {
     ctx.threads->parallel_for(logits.dim(0), 1, [&](int64_t begin, int64_t end) {
@@ -46,9 +47,9 @@ void log_probs_backward(const Context& ctx, const Tensor& x, const Weight& head,
         values[targets.data<int32_t>()[first + row]] += factor;
       }
     });
-    cpu::linear_backward_input(ctx, logits.data<float>(), logits.dim(0), head.data, dx.data<float>() + first * hidden,
-                               false);
-    cpu::linear_backward_weight(ctx, logits.data<float>(), x.data<float>() + first * hidden, logits.dim(0), dhead);
+    cpu::linear_backward_input(ctx, logits.data<float>(), logits.dim(0), head, dx.data<float>() + first * hidden, false);
+    if (dhead.defined())
+      cpu::linear_backward_weight(ctx, logits.data<float>(), x.data<float>() + first * hidden, logits.dim(0), dhead);
   });
   d.add(x, dx);
 }

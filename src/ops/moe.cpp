@@ -11,6 +11,7 @@
 #include "ops/activation.h"
 #include "ops/input_observer.h"
 #include "ops/linear.h"
+#include "ops/separate_experts.h"
 
 namespace minimax::ops {
 namespace {
@@ -149,15 +150,15 @@ Tensor mix_experts(const Context& ctx, const Tensor& x, const Routing& routing,
     MM_CHECK_SHAPE(expert.gate, ffn, hidden);
     MM_CHECK_SHAPE(expert.up, ffn, hidden);
     MM_CHECK_SHAPE(expert.down, hidden, ffn);
-    MM_CHECK(!expert.gate.format || (ctx.device == Device::kCpu && !ctx.tape),
-             "mix_experts: ", quant::name(*expert.gate.format),
-             " weights, expected dense ones on a GPU and in training");
+    MM_CHECK(!expert.gate.format || ctx.device == Device::kCpu, "mix_experts: ", quant::name(*expert.gate.format),
+             " weights, expected dense ones on a GPU");
   }
   if (ctx.inputs) ctx.inputs->experts(x, routing, experts);
   if (ctx.device == Device::kCuda) return mix_experts_gpu(ctx, x, routing, experts);
   for (const int32_t expert : routing.experts.span<int32_t>())
     MM_CHECK(expert >= 0 && expert < static_cast<int64_t>(experts.size()), "mix_experts: expert ", expert, " of ",
              experts.size());
+  if (need_separate_products(ctx, experts)) return mix_experts_separately(ctx, x, routing, experts);
   Tensor out = ctx.empty(x.shape());
   cpu::experts(ctx, x, routing.experts, routing.weights, tensors_of(experts), out);
   if (ctx.tape)

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <map>
-#include <unordered_set>
+#include <memory>
 
 #include "core/rng.h"
 #include "io/atomic_file.h"
@@ -100,31 +100,68 @@ Tensor stored_part(const Stored& stored, const std::string& matrix, const char* 
   return to_float32(x);
 }
 
+std::map<const void*, std::string> names_of_packed(const MiniMaxM1& model) {
+  std::map<const void*, std::string> names;
+  for (const Parameter& parameter : parameters(model))
+    if (parameter.value.dtype() == DType::kUInt8) names[parameter.value.raw()] = parameter.name;
+  return names;
+}
+
+std::shared_ptr<const LowRank> beside(const Tensor& down, const Tensor& up, const LoraOptions& options) {
+  return std::make_shared<const LowRank>(
+      LowRank{down, up, static_cast<float>(options.alpha / static_cast<double>(options.rank))});
+}
+
 }  // namespace
 
 LoraAdapters::LoraAdapters(const Context& ctx, TrainableModel& trainable, const LoraOptions& options, uint64_t seed)
     : options_(options) {
-  std::vector<TrainedParameter> adapters;
-  for (const TrainedParameter& parameter : trainable.parameters) {
-    if (!is_chosen(parameter.name, options)) continue;
-    const int64_t out = parameter.value.dim(0), in = parameter.value.dim(1);
-    Adapted adapted{.name = parameter.name,
-                    .weight = parameter.value,
-                    .base = copy_of(ctx, parameter.master),
-                    .down = ops::to_device(ctx, random_down(options.rank, in, seed, adapted_.size())),
-                    .up = ops::to_device(ctx, Tensor::zeros({out, options.rank}, DType::kFloat32))};
-    adapters.push_back({adapter_name(parameter.name, "lora_A"), adapted.down, adapted.down, true});
-    adapters.push_back({adapter_name(parameter.name, "lora_B"), adapted.up, adapted.up, true});
-    adapted_.push_back(std::move(adapted));
-  }
+  adapt_dense(ctx, trainable, seed);
+  adapt_packed(trainable, seed);
   MM_CHECK(!adapted_.empty(), "LoRA: no matrix of this model is to be adapted");
-  trainable.parameters = std::move(adapters);
+  trainable.parameters.clear();
+  for (const Adapted& adapted : adapted_) {
+    trainable.parameters.push_back({adapter_name(adapted.name, "lora_A"), adapted.down, adapted.down, true});
+    trainable.parameters.push_back({adapter_name(adapted.name, "lora_B"), adapted.up, adapted.up, true});
+  }
+}
+
+void LoraAdapters::adapt_dense(const Context& ctx, const TrainableModel& trainable, uint64_t seed) {
+  for (const TrainedParameter& parameter : trainable.parameters) {
+    if (!is_chosen(parameter.name, options_)) continue;
+    const int64_t out = parameter.value.dim(0), in = parameter.value.dim(1);
+    adapted_.push_back({.name = parameter.name,
+                        .weight = parameter.value,
+                        .base = copy_of(ctx, parameter.master),
+                        .down = ops::to_device(ctx, random_down(options_.rank, in, seed, adapted_.size())),
+                        .up = ops::to_device(ctx, Tensor::zeros({out, options_.rank}, DType::kFloat32))});
+  }
+}
+
+void LoraAdapters::adapt_packed(TrainableModel& trainable, uint64_t seed) {
+  const std::map<const void*, std::string> names = names_of_packed(trainable.model);
+  for_each_matrix(trainable.model, [&](Weight& weight) {
+    const auto name = names.find(weight.data.raw());
+    if (!weight.format || name == names.end() || !is_chosen(name->second, options_)) return;
+    const Adapted& adapted =
+        adapted_.emplace_back(Adapted{.name = name->second,
+                                      .weight = {},
+                                      .base = {},
+                                      .down = random_down(options_.rank, weight.inputs(), seed, adapted_.size()),
+                                      .up = Tensor::zeros({weight.outputs(), options_.rank}, DType::kFloat32)});
+    weight.adapter = beside(adapted.down, adapted.up, options_);
+  });
 }
 
 void LoraAdapters::project(const Context& ctx, Gradients& gradients) {
   const auto scale = static_cast<float>(options_.alpha / static_cast<double>(options_.rank));
   Gradients adapters;
   for (const Adapted& adapted : adapted_) {
+    if (!adapted.weight.defined()) {  // they have gradients of their own
+      for (const Tensor* part : {&adapted.down, &adapted.up})
+        if (const Tensor d = gradients.take(*part); d.defined()) adapters.add(*part, d);
+      continue;
+    }
     const Tensor dweight = gradients.take(adapted.weight);
     if (!dweight.defined()) continue;  // an expert without tokens
     // dW' = dW: dB = scale dW A^T, dA = scale B^T dW.
@@ -142,6 +179,7 @@ void LoraAdapters::project(const Context& ctx, Gradients& gradients) {
 void LoraAdapters::apply(const Context& ctx) {
   const double scale = options_.alpha / static_cast<double>(options_.rank);
   for (const Adapted& adapted : adapted_) {
+    if (!adapted.weight.defined()) continue;
     const Tensor host = ops::to_host(ctx, merged(ctx, adapted.base, adapted.down, adapted.up, scale));
     ops::copy_to_device(ctx, rounded(host, adapted.weight.dtype()), adapted.weight);
   }
@@ -182,22 +220,30 @@ void LoraAdapters::load(const Context& ctx, const fs::path& folder) {
   apply(ctx);
 }
 
-void merge_adapters(const fs::path& folder, ThreadPool& threads, MiniMaxM1& model) {
+void merge_adapters(const fs::path& folder, ThreadPool& threads, MiniMaxM1& model, PackedMerge packed) {
   const Stored stored = open_adapters(folder);
   const double scale = stored.options.alpha / static_cast<double>(stored.options.rank);
+  const auto is_adapted = [&](const std::string& name) {
+    return name.ends_with(kEnd) && stored.file.find(adapter_name(name, "lora_A"));
+  };
+  size_t used = 0;
+  const std::map<const void*, std::string> names = names_of_packed(model);
+  for_each_matrix(model, [&](Weight& weight) {
+    const auto name = names.find(weight.data.raw());
+    if (!weight.format || name == names.end() || !is_adapted(name->second)) return;
+    if (packed == PackedMerge::kDense) {
+      weight = {unpack(weight, threads), {}, {}};
+      return;
+    }
+    weight.adapter =
+        beside(stored_part(stored, name->second, "lora_A", {stored.options.rank, weight.inputs()}),
+               stored_part(stored, name->second, "lora_B", {weight.outputs(), stored.options.rank}), stored.options);
+    used += 2;
+  });
   Arena arena;
   const Context ctx{.arena = &arena, .threads = &threads};
-  // A packed matrix that is adapted becomes dense; all others stay as they are.
-  std::unordered_set<const void*> wanted;
   for_each_parameter(model, [&](const std::string& name, Tensor& value) {
-    if (name.ends_with(kEnd) && stored.file.find(adapter_name(name, "lora_A"))) wanted.insert(value.raw());
-  });
-  for_each_matrix(model, [&](Weight& weight) {
-    if (weight.format && wanted.contains(weight.data.raw())) weight = {unpack(weight, threads), {}, {}};
-  });
-  size_t used = 0;
-  for_each_parameter(model, [&](const std::string& name, Tensor& value) {
-    if (!name.ends_with(kEnd) || !stored.file.find(adapter_name(name, "lora_A"))) return;
+    if (value.dtype() == DType::kUInt8 || !is_adapted(name)) return;
     const Tensor down = stored_part(stored, name, "lora_A", {stored.options.rank, value.dim(1)});
     const Tensor up = stored_part(stored, name, "lora_B", {value.dim(0), stored.options.rank});
     value = rounded(to_float32(merged(ctx, to_float32(value), down, up, scale)), value.dtype());

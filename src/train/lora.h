@@ -21,9 +21,11 @@ struct LoraOptions {
 };
 
 /// W' = W + alpha / rank * B A with A [rank, in], B [out, rank], and W frozen. A starts random (normal, 1 / sqrt(in)),
-/// B zero. The model computes with W' itself, written anew after every step, so that training, sampling and the merged
-/// checkpoint are the same bits, on every device and with every kernel; what adapters save is optimizer state and
-/// checkpoints, not the gradients of the adapted matrices.
+/// B zero. Over a dense W the model computes with W' itself, written anew after every step, so that training, sampling
+/// and the merged checkpoint are the same bits, on every device and with every kernel; what adapters save is optimizer
+/// state and checkpoints, not the gradients of the adapted matrices. Over a packed W (PackedWeights::kKeep) W stays as
+/// it is and x A^T B^T is a product of its own (Weight::adapter): no gradient of the size of W, and no memory beside
+/// it.
 class LoraAdapters : public Reparametrization {
  public:
   /// Takes over `trainable`: its parameters are the adapters' from now on. `trainable` must outlive it.
@@ -41,18 +43,26 @@ class LoraAdapters : public Reparametrization {
  private:
   struct Adapted {
     std::string name;  // of the matrix
-    Tensor weight;     // what the model computes with: W'
+    Tensor weight;     // what the model computes with: W'; undefined: W is packed
     Tensor base;       // W, float32
     Tensor down, up;   // A and B, float32
   };
+  void adapt_dense(const Context& ctx, const TrainableModel& trainable, uint64_t seed);
+  void adapt_packed(TrainableModel& trainable, uint64_t seed);
 
   LoraOptions options_;
   std::vector<Adapted> adapted_;
 };
 
-/// `model`, which lies on the host, with the adapters of a folder merged: each adapted matrix is replaced by a copy of
-/// its own type, float32 where it was packed. Throws kNotFound, and kInvalidArgument when the adapters do not fit the
-/// model.
-void merge_adapters(const std::filesystem::path& folder, ThreadPool& threads, MiniMaxM1& model);
+/// How adapters meet packed matrices.
+enum class PackedMerge : uint8_t {
+  kBeside,  ///< as a product of their own, with the bits they were trained with on a CPU
+  kDense,   ///< the matrix becomes float32
+};
+
+/// `model`, which lies on the host, with the adapters of a folder: each adapted dense matrix is replaced by a copy of
+/// its own type. Throws kNotFound, and kInvalidArgument when the adapters do not fit the model.
+void merge_adapters(const std::filesystem::path& folder, ThreadPool& threads, MiniMaxM1& model,
+                    PackedMerge packed = PackedMerge::kBeside);
 
 }  // namespace minimax::train

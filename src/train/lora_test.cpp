@@ -5,6 +5,7 @@
 
 #include <cmath>
 #include <cstring>
+#include <map>
 
 #include "core/rng.h"
 #include "io/test_folder.h"
@@ -135,34 +136,85 @@ TEST_F(LoraTest, LearnsOverAFrozenBaseAndMerges) {
   }
 }
 
-// Over packed weights: trained on the numbers they stand for, which stay as they are; at serve time the adapted
-// matrices become dense, with the bits that were trained, and all others stay packed.
+// Over packed weights: they stay packed, in training and when served, and give the same bits in both; merged they are
+// the numbers they stand for.
 TEST_F(LoraTest, LearnsOverAPackedBase) {
-  quantize_weights(base, [](const std::string&) { return quant::Format::kQ8; }, threads);
-  ASSERT_TRUE(base.layers[0].moe.experts[0].gate.format);
-  TrainableModel trainable = make_trainable(ctx, base, DType::kFloat32);
-  const MiniMaxM1 frozen = unpacked(base, threads);
-  for (size_t i = 0; i < parameters(frozen).size(); ++i)
-    EXPECT_TRUE(same_bits(parameters(trainable.model)[i].value, to_float32(parameters(frozen)[i].value)));
-  LoraAdapters adapters(ctx, trainable, {.rank = 4}, 1);
-  Trainer trainer(ctx, trainable, {}, nullptr, &adapters);
-  const double first = trainer.step(batches(), 1e-2).pass.loss;
-  StepMetrics last;
-  for (int step = 0; step < 40; ++step) last = trainer.step(batches(), 1e-2);
-  EXPECT_LT(last.pass.loss, 0.9 * first);
-  test::Folder folder;
-  adapters.save(ctx, folder.path());
+  for (const bool experts : {false, true}) {
+    MiniMaxM1 quantized = base;
+    quantize_weights(quantized, [](const std::string&) { return quant::Format::kQ4; }, threads);
+    ASSERT_TRUE(quantized.lm_head.format && quantized.embed_tokens.format);
+    TrainableModel trainable = make_trainable(ctx, quantized, DType::kFloat32, PackedWeights::kKeep);
+    LoraAdapters adapters(ctx, trainable, {.rank = 4, .experts = experts}, 1);
+    Trainer trainer(ctx, trainable, {}, nullptr, &adapters);
+    const double first = trainer.step(batches(), 1e-2).pass.loss;
+    StepMetrics last;
+    for (int step = 0; step < 40; ++step) last = trainer.step(batches(), 1e-2);
+    EXPECT_LT(last.pass.loss, 0.9 * first);
+    test::Folder folder;
+    adapters.save(ctx, folder.path());
 
-  MiniMaxM1 served = base;
-  merge_adapters(folder.path(), threads, served);
-  const auto* trained = std::get_if<SoftmaxAttention>(&trainable.model.layers[1].attention);
-  const auto* merged = std::get_if<SoftmaxAttention>(&served.layers[1].attention);
-  ASSERT_TRUE(trained && merged);
-  EXPECT_FALSE(merged->q_proj.format);
-  EXPECT_TRUE(same_bits(merged->q_proj.data, trained->q_proj.data));
-  EXPECT_FALSE(same_bits(merged->q_proj.data, std::get<SoftmaxAttention>(frozen.layers[1].attention).q_proj.data));
-  EXPECT_TRUE(served.layers[0].moe.experts[0].gate.format);
-  EXPECT_EQ(served.layers[0].moe.experts[0].gate.data.raw(), base.layers[0].moe.experts[0].gate.data.raw());
+    MiniMaxM1 served = quantized;
+    merge_adapters(folder.path(), threads, served);
+    EXPECT_EQ(served.layers[0].moe.experts[0].gate.data.raw(), quantized.layers[0].moe.experts[0].gate.data.raw());
+    EXPECT_EQ(trainable.model.layers[0].moe.experts[0].gate.data.raw(),
+              quantized.layers[0].moe.experts[0].gate.data.raw());
+    EXPECT_EQ(served.layers[0].moe.experts[0].gate.adapter != nullptr, experts);
+    const Batch batch = batches()[0].batch();
+    Context untaped = ctx;
+    EXPECT_TRUE(same_bits(served.forward(untaped, batch, {}), trainable.model.forward(untaped, batch, {})));
+    Tape tape;
+    Context taped = ctx;
+    taped.tape = &tape;
+    EXPECT_TRUE(same_bits(served.forward(untaped, batch, {}), trainable.model.forward(taped, batch, {})));
+    EXPECT_FALSE(same_bits(served.forward(untaped, batch, {}), quantized.forward(untaped, batch, {})));
+
+    MiniMaxM1 merged = quantized;
+    merge_adapters(folder.path(), threads, merged, PackedMerge::kDense);
+    merged = unpacked(merged, threads);
+    EXPECT_FALSE(is_packed(merged));
+    const std::vector<double> a = values(merged.forward(untaped, batch, {})),
+                              b = values(served.forward(untaped, batch, {}));
+    double errors = 0, squares = 0;
+    for (size_t i = 0; i < a.size(); ++i) errors += (a[i] - b[i]) * (a[i] - b[i]), squares += a[i] * a[i];
+    EXPECT_LT(std::sqrt(errors / squares), 0.05);  // activations of 8 bits
+  }
+}
+
+// The gradients of adapters beside packed weights: those over the numbers that these stand for, but for activations of
+// 8 bits in the products.
+TEST_F(LoraTest, GradientsOverAPackedBase) {
+  quantize_weights(base, [](const std::string&) { return quant::Format::kQ8; }, threads);
+  const auto gradients = [&](PackedWeights packed) {
+    TrainableModel trainable = make_trainable(ctx, base, DType::kFloat32, packed);
+    LoraAdapters adapters(ctx, trainable, {.rank = 3, .alpha = 6, .experts = true}, 1);
+    std::map<std::string, std::vector<double>> out;
+    for (const TrainedParameter& parameter : trainable.parameters) {
+      Rng rng(7, std::hash<std::string>{}(parameter.name) % 1000);
+      for (float& value : parameter.value.span<float>()) value = static_cast<float>(0.1 * rng.normal());
+    }
+    adapters.apply(ctx);
+    Gradients d;
+    for (const TrainBatch& batch : batches()) run_pass(ctx, trainable.model, batch, {.balance = 0.01}, 1, d);
+    adapters.project(ctx, d);
+    EXPECT_EQ(d.size(), static_cast<int64_t>(trainable.parameters.size()));
+    for (const TrainedParameter& parameter : trainable.parameters)
+      out[parameter.name] = values(*d.find(parameter.value));
+    return out;
+  };
+  const auto dense = gradients(PackedWeights::kUnpack), packed = gradients(PackedWeights::kKeep);
+  ASSERT_EQ(packed.size(), dense.size());
+  double errors = 0, squares = 0;
+  for (const auto& [name, want] : dense) {
+    const std::vector<double>& got = packed.at(name);
+    double error = 0, square = 0;
+    for (size_t i = 0; i < want.size(); ++i) {
+      error += (got[i] - want[i]) * (got[i] - want[i]);
+      square += want[i] * want[i];
+    }
+    EXPECT_LT(std::sqrt(error), 0.2 * std::sqrt(square)) << name;
+    errors += error, squares += square;
+  }
+  EXPECT_LT(std::sqrt(errors / squares), 0.03);
 }
 
 TEST_F(LoraTest, NamesWhatDoesNotFit) {

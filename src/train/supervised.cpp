@@ -12,6 +12,7 @@
 #include "model/load.h"
 #include "model/tensor_names.h"
 #include "train/initialize.h"
+#include "train/unpack.h"
 
 namespace minimax::train {
 namespace {
@@ -55,11 +56,12 @@ SupervisedRun::SupervisedRun(Recipe recipe, const Context& ctx, bool resume, Run
   tokenizer_ = text::Tokenizer::load(tokenizer_folder_);
   const std::vector<int64_t> checkpoints = folder_.checkpoints();
   const bool goes_on = resume && !checkpoints.empty();
-  // Adapters go on from their base, whose checkpoints hold it merged.
+  // Adapters go on from their base, which checkpoints hold merged or not at all.
+  const PackedWeights packed_weights = recipe_.lora.rank > 0 ? PackedWeights::kKeep : PackedWeights::kUnpack;
   if (goes_on && recipe_.lora.rank == 0) {
     trainable_ = make_trainable(ctx_, load_model(folder_.checkpoint(checkpoints.back())), recipe_.model.precision);
   } else if (!recipe_.model.checkpoint.empty()) {
-    trainable_ = make_trainable(ctx_, load_model(recipe_.model.checkpoint), recipe_.model.precision);
+    trainable_ = make_trainable(ctx_, load_model(recipe_.model.checkpoint), recipe_.model.precision, packed_weights);
   } else {
     ModelConfig config = recipe_.model.shape;
     if (config.vocab == 0) config.vocab = tokenizer_->vocab_size();
@@ -239,7 +241,7 @@ void SupervisedRun::save(std::optional<double> held_out) {
     best_loss_ = *held_out;
   }
   folder_.save(step_, [&](const fs::path& folder) {
-    save_model(ctx_, model(), folder, tokenizer_folder_);
+    if (!is_packed(model())) save_model(ctx_, model(), folder, tokenizer_folder_);
     save_optimizer(ctx_, trainable_, trainer_->optimizer(), folder);
     if (adapters_) adapters_->save(ctx_, folder);
     io::write_file(folder / "trainer.json", io::write_json(state(), io::JsonStyle::kPretty) + "\n");

@@ -115,17 +115,20 @@ void PassReport::add(const PassReport& other) {
   policy.add(other.policy);
 }
 
-TrainableModel make_trainable(const Context& ctx, const MiniMaxM1& packed, DType working) {
+TrainableModel make_trainable(const Context& ctx, const MiniMaxM1& given, DType working, PackedWeights packed) {
   MM_CHECK(working == DType::kFloat32 || working == DType::kBFloat16, "working weights are ", working,
            ", expected F32 or BF16");
-  const MiniMaxM1 source = unpacked(packed, *ctx.threads);
+  const bool keep = packed == PackedWeights::kKeep && ctx.device == Device::kCpu;
+  const MiniMaxM1 source = keep ? given : unpacked(given, *ctx.threads);
   TrainableModel out{.model = place_model(ctx, source, working), .parameters = {}};
   std::vector<Tensor> sources;
   MiniMaxM1 from = source;
   for_each_parameter(from, [&](const std::string&, Tensor& value) { sources.push_back(value); });
   size_t next = 0;
   for_each_parameter(out.model, [&](const std::string& name, Tensor& value) {
-    const Tensor host = to_float32(sources[next++]);
+    const Tensor& from_source = sources[next++];
+    if (from_source.dtype() == DType::kUInt8) return;  // packed
+    const Tensor host = to_float32(from_source);
     const bool exact = working == DType::kFloat32 || is_always_float32(name, value);
     Tensor master;
     if (ctx.device == Device::kCpu) {

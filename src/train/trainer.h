@@ -33,9 +33,16 @@ struct TrainableModel {
   std::vector<TrainedParameter> parameters;
 };
 
+/// What becomes of packed weights.
+enum class PackedWeights : uint8_t {
+  kUnpack,  ///< they are trained like all others
+  kKeep,    ///< they stay as they are, shared with the source, and are no parameters; on a GPU as kUnpack
+};
+
 /// A copy of `source`, which lies on the host in any of F32, BF16, F16 and packed formats, to where `ctx` computes.
 /// Norms and routers are float32, all others `working` (F32 or BF16).
-TrainableModel make_trainable(const Context& ctx, const MiniMaxM1& source, DType working);
+TrainableModel make_trainable(const Context& ctx, const MiniMaxM1& source, DType working,
+                              PackedWeights packed = PackedWeights::kUnpack);
 
 /// How a pass is made into gradients.
 struct PassOptions {

@@ -35,6 +35,13 @@ Tensor unpack(const Weight& weight, ThreadPool& threads) {
   return out;
 }
 
+bool is_packed(const MiniMaxM1& model) {
+  bool found = false;
+  MiniMaxM1 handles = model;  // shares the bytes
+  for_each_matrix(handles, [&](Weight& weight) { found = found || weight.format; });
+  return found;
+}
+
 MiniMaxM1 unpacked(MiniMaxM1 model, ThreadPool& threads) {
   for_each_matrix(model, [&](Weight& weight) {
     if (weight.format) weight = {unpack(weight, threads), {}, {}};

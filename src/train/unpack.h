@@ -12,8 +12,11 @@ namespace minimax::train {
 /// embeddings is not visited.
 void for_each_matrix(MiniMaxM1& model, const std::function<void(Weight& weight)>& visit);
 
-/// The numbers of a packed matrix: [outputs, inputs] float32.
+/// The numbers of a packed matrix, without its adapter: [outputs, inputs] float32.
 Tensor unpack(const Weight& weight, ThreadPool& threads);
+
+/// Some matrix of it is packed.
+bool is_packed(const MiniMaxM1& model);
 
 /// `model`, which lies on the host, with all of its packed matrices dense; what is dense is shared.
 MiniMaxM1 unpacked(MiniMaxM1 model, ThreadPool& threads);
