@@ -47,7 +47,8 @@ void log_probs_backward(const Context& ctx, const Tensor& x, const Weight& head,
         values[targets.data<int32_t>()[first + row]] += factor;
       }
     });
-    cpu::linear_backward_input(ctx, logits.data<float>(), logits.dim(0), head, dx.data<float>() + first * hidden, false);
+    cpu::linear_backward_input(ctx, logits.data<float>(), logits.dim(0), head, dx.data<float>() + first * hidden,
+                               false);
     if (dhead.defined())
       cpu::linear_backward_weight(ctx, logits.data<float>(), x.data<float>() + first * hidden, logits.dim(0), dhead);
   });

@@ -1,8 +1,8 @@
 // The model's operations once more, slowly: what the tests of ops and kernels compare with.
 // Written from the published equations, not from our code, one scalar at a time. Scalar is double, or
 // std::complex<double> for derivatives by a complex step (imag(f(x + ih)) / h), or a Traced that remembers how it was
-// made (ops/traced.h): every function is analytic in its inputs, and where it must compare (routing, a softmax's maximum)
-// it looks at real parts.
+// made (ops/traced.h): every function is analytic in its inputs, and where it must compare (routing, a softmax's
+// maximum) it looks at real parts.
 #pragma once
 
 #include <algorithm>

@@ -54,8 +54,8 @@ struct Problem {
 
 /// What the model made of a problem.
 struct Attempt {
-  std::string_view text;  ///< what it wrote, thinking included, without the id that ended it
-  bool finished = true;   ///< it ended the answer itself; false: cut off
+  std::string_view text;                      ///< what it wrote, thinking included, without the id that ended it
+  bool finished = true;                       ///< it ended the answer itself; false: cut off
   std::span<const std::string> earlier = {};  ///< its turns before this one, where there were several
 };
 

@@ -217,7 +217,8 @@ class TrainRl(unittest.TestCase):
         right = str(problem["gold"]["answer"])
         requests = [{"problem": problem, "text": f"<think>so</think>{right}"},
                     {"problem": problem, "text": "<think>so</think>nothing"},
-                    {"problem": {**problem, "verifier": {"name": "nobody"}}, "text": right}]
+                    {"problem": {**problem, "verifier": {"name": "nobody"}},
+                     "text": f"<think>so</think>{right}"}]
         done = run("train", "verify", stdin="".join(json.dumps(request) + "\n" for request in requests) + "no json\n")
         self.check(done)
         scores = [json.loads(line) for line in done.stdout.splitlines()]
