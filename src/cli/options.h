@@ -165,6 +165,7 @@ struct CalibrateOptions {
   ModelOptions model;
   TextOptions text;
   std::string out_file;
+  bool moments = true;
   bool json = false;
 };
 

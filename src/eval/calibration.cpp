@@ -1,8 +1,11 @@
 #include "eval/calibration.h"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
+#include <optional>
 #include <unordered_map>
+#include <unordered_set>
 
 #include "core/error.h"
 #include "io/safetensors.h"
@@ -15,11 +18,63 @@
 namespace minimax::eval {
 namespace {
 
-constexpr std::string_view kSuffix = ".mean_square";
+constexpr std::string_view kSuffix = ".mean_square", kMomentsSuffix = ".moments";
+
+// Products of two inputs count as if so many tokens had shown none: a few tokens show much that is chance.
+constexpr double kDoubtTokens = 64;
+
+// Sums of products of two inputs within each block of 256.
+class MomentSums {
+ public:
+  void add(const Tensor& x, const float* weights, ThreadPool& threads) {
+    const int64_t inputs = x.dim(1), blocks = quant::block_count(inputs);
+    sums_.resize(static_cast<size_t>(blocks * quant::kTriangle));
+    constexpr int64_t kSlice = 16;
+    threads.parallel_for(blocks * (quant::kBlock / kSlice), 1, [&](int64_t begin, int64_t end) {
+      for (int64_t slice = begin; slice < end; ++slice) {
+        const int64_t first = slice * kSlice / quant::kBlock * quant::kBlock;
+        for (int64_t i = slice * kSlice; i < std::min(inputs, (slice + 1) * kSlice); ++i)
+          add_row(x, weights, first, i - first);
+      }
+    });
+  }
+
+  Tensor mean(double weight, double weight_squares) const {
+    const int64_t blocks = static_cast<int64_t>(sums_.size()) / quant::kTriangle;
+    Tensor out = Tensor::empty({blocks, quant::kTriangle}, DType::kFloat32);
+    const double tokens = weight_squares > 0 ? weight * weight / weight_squares : 0;
+    const double share = tokens / (tokens + kDoubtTokens);
+    float* mean = out.data<float>();
+    for (int64_t block = 0; block < blocks; ++block)
+      for (int64_t i = 0; i < quant::kBlock; ++i)
+        for (int64_t j = 0; j <= i; ++j) {
+          const int64_t place = block * quant::kTriangle + i * (i + 1) / 2 + j;
+          mean[place] = static_cast<float>(sums_[static_cast<size_t>(place)] / weight * (i == j ? 1 : share));
+        }
+    return out;
+  }
+
+ private:
+  // Products of input i of the block with those before it.
+  void add_row(const Tensor& x, const float* weights, int64_t first, int64_t i) {
+    const int64_t inputs = x.dim(1);
+    std::array<float, quant::kBlock> products{};
+    for (int64_t row = 0; row < x.dim(0); ++row) {
+      const float* values = x.data<float>() + row * inputs + first;
+      const float factor = weights ? weights[row] * values[i] : values[i];
+      for (int64_t j = 0; j <= i; ++j) products[static_cast<size_t>(j)] += factor * values[j];
+    }
+    float* sums = sums_.data() + first / quant::kBlock * quant::kTriangle + i * (i + 1) / 2;
+    for (int64_t j = 0; j <= i; ++j) sums[j] += products[static_cast<size_t>(j)];
+  }
+
+  std::vector<float> sums_;
+};
 
 struct Sums {
   std::vector<double> squares;
-  double weight = 0;
+  double weight = 0, weight_squares = 0;
+  std::optional<MomentSums> moments;
 
   // Rows of x count as `weights` say; null: each as one.
   void add(const Tensor& x, const float* weights) {
@@ -31,14 +86,20 @@ struct Sums {
       for (int64_t k = 0; k < inputs; ++k)
         squares[static_cast<size_t>(k)] += share * static_cast<double>(values[k]) * values[k];
       weight += share;
+      weight_squares += share * share;
     }
   }
 };
 
 class Observer : public InputObserver {
  public:
-  Observer(const MiniMaxM1& model, const Context& ctx) : ctx_(ctx) {
+  Observer(const MiniMaxM1& model, const Context& ctx, bool with_moments) : ctx_(ctx) {
     for (const Parameter& parameter : parameters(model)) names_[parameter.value.raw()] = parameter.name;
+    if (!with_moments) return;
+    for (const ExpectedTensor& tensor : expected_tensors(model.config))
+      if (const auto role = role_of(tensor);
+          role && role != quant::Role::kEmbedding && moments_name(tensor.name) == tensor.name)
+        with_moments_.insert(tensor.name);
   }
 
   void linear(const Weight& weight, const Tensor& x) override { add(weight, to_host(x), nullptr); }
@@ -72,6 +133,7 @@ class Observer : public InputObserver {
       std::vector<float> mean;
       for (const double square : sums.squares) mean.push_back(static_cast<float>(square / sums.weight));
       out.mean_square[name] = std::make_shared<const std::vector<float>>(std::move(mean));
+      if (sums.moments) out.moments[name] = sums.moments->mean(sums.weight, sums.weight_squares);
     }
     return out;
   }
@@ -79,11 +141,17 @@ class Observer : public InputObserver {
  private:
   void add(const Weight& weight, const Tensor& x, const float* weights) {
     const auto name = names_.find(weight.data.raw());
-    if (name != names_.end()) sums_[name->second].add(x, weights);
+    if (name == names_.end()) return;
+    Sums& sums = sums_[name->second];
+    sums.add(x, weights);
+    if (!with_moments_.contains(name->second)) return;
+    if (!sums.moments) sums.moments.emplace();
+    sums.moments->add(x, weights, *ctx_.threads);
   }
 
   Context ctx_;  // without an observer: what is computed here is not shown again
   std::unordered_map<const void*, std::string> names_;
+  std::unordered_set<std::string> with_moments_;
   std::map<std::string, Sums> sums_;
 };
 
@@ -105,22 +173,45 @@ std::vector<float> grouped(const std::vector<float>& values, int64_t group, int6
   }
   return out;
 }
+
+// What is known of the inputs of a matrix.
+struct Inputs {
+  const std::vector<float>& mean_square;
+  const Tensor* moments;  // or null
+};
+
+quant::ErrorFeedback feedback_of(const Inputs& known, std::span<const float> factors, ThreadPool& threads) {
+  return {static_cast<int64_t>(known.mean_square.size()), known.moments->span<float>(), factors, threads};
+}
+
 // What rounding costs at the matrix's output when its columns are multiplied by the factors, on some rows.
-double output_error(const Tensor& sample, quant::Format format, const std::vector<float>& mean_square,
-                    const std::vector<float>& factors) {
+double output_error(const Tensor& sample, quant::Format format, const Inputs& known, const std::vector<float>& factors,
+                    ThreadPool& threads) {
   const int64_t inputs = sample.dim(1);
-  std::vector<float> importance(mean_square);
+  std::vector<float> importance(known.mean_square);
   for (size_t k = 0; k < importance.size(); ++k) importance[k] /= factors[k] * factors[k];
+  std::optional<quant::ErrorFeedback> plain, feedback;
+  if (known.moments) {
+    plain = feedback_of(known, {}, threads);
+    feedback = feedback_of(known, factors, threads);
+  }
   std::vector<float> weights(static_cast<size_t>(inputs)), back(weights.size());
   double error = 0;
   for (int64_t row = 0; row < sample.dim(0); ++row) {
-    for (int64_t k = 0; k < inputs; ++k)
-      weights[static_cast<size_t>(k)] = sample.data<float>()[row * inputs + k] * factors[static_cast<size_t>(k)];
-    quant::decode_row(format, inputs, quant::encode_row(format, inputs, weights.data(), importance.data()),
+    const float* original = sample.data<float>() + row * inputs;
+    for (size_t k = 0; k < weights.size(); ++k) weights[k] = original[k] * factors[k];
+    quant::decode_row(format, inputs,
+                      quant::encode_row(format, inputs, weights.data(), importance.data(), quant::Rounding::kBest,
+                                        feedback ? &*feedback : nullptr),
                       back.data());
+    for (size_t k = 0; k < back.size(); ++k) back[k] /= factors[k];
+    if (plain) {
+      error += plain->output_error(original, back.data());
+      continue;
+    }
     for (size_t k = 0; k < back.size(); ++k) {
-      const double difference = static_cast<double>(weights[k]) - back[k];
-      error += importance[k] * difference * difference;
+      const double difference = static_cast<double>(original[k]) - back[k];
+      error += known.mean_square[k] * difference * difference;
     }
   }
   return error;
@@ -138,14 +229,14 @@ Tensor sampled_rows(const Tensor& matrix) {
 }
 
 // The best of a few strengths; empty: none is better than leaving the matrix as it is.
-std::vector<float> best_factors(const Tensor& matrix, quant::Format format, const std::vector<float>& mean_square,
-                                const FoldablePair& pair, int64_t head_dim) {
+std::vector<float> best_factors(const Tensor& matrix, quant::Format format, const Inputs& known,
+                                const FoldablePair& pair, int64_t head_dim, ThreadPool& threads) {
   const Tensor sample = sampled_rows(matrix);
   std::vector<float> best;
-  double least = output_error(sample, format, mean_square, std::vector<float>(mean_square.size(), 1.0f));
+  double least = output_error(sample, format, known, std::vector<float>(known.mean_square.size(), 1.0f), threads);
   for (const float strength : {0.25f, 0.5f, 0.75f, 1.0f}) {
-    const std::vector<float> factors = column_factors(grouped(mean_square, pair.group, head_dim), strength);
-    const double error = output_error(sample, format, mean_square, to_columns(factors, pair, head_dim));
+    const std::vector<float> factors = column_factors(grouped(known.mean_square, pair.group, head_dim), strength);
+    const double error = output_error(sample, format, known, to_columns(factors, pair, head_dim), threads);
     if (error < least) {
       least = error;
       best = factors;
@@ -179,9 +270,21 @@ std::vector<float> to_columns(const std::vector<float>& rows, const FoldablePair
   return out;
 }
 
+std::string moments_name(const std::string& name) {
+  constexpr std::pair<std::string_view, std::string_view> kShared[] = {
+      {"self_attn.k_proj.weight", "self_attn.q_proj.weight"},
+      {"self_attn.v_proj.weight", "self_attn.q_proj.weight"},
+      {"self_attn.output_gate.weight", "self_attn.qkv_proj.weight"},
+      {".w3.weight", ".w1.weight"},
+      {"shared_mlp.up_proj.weight", "shared_mlp.gate_proj.weight"}};
+  for (const auto& [ending, instead] : kShared)
+    if (name.ends_with(ending)) return name.substr(0, name.size() - ending.size()) + std::string(instead);
+  return name;
+}
+
 Calibration calibrate(const MiniMaxM1& model, const Context& ctx, const std::vector<Window>& windows,
-                      const TokenProgress& progress) {
-  Observer observer(model, ctx);
+                      const TokenProgress& progress, bool with_moments) {
+  Observer observer(model, ctx, with_moments);
   Context watched = ctx;
   watched.inputs = &observer;
   perplexity(model, watched, windows, progress);
@@ -195,6 +298,8 @@ void write_calibration(const std::filesystem::path& path, const Calibration& cal
   for (const auto& [name, values] : calibration.mean_square)
     tensors.push_back(
         {name + std::string(kSuffix), Tensor::from<float>(*values, {static_cast<int64_t>(values->size())})});
+  for (const auto& [name, values] : calibration.moments)
+    tensors.push_back({name + std::string(kMomentsSuffix), values});
   io::write_safetensors(path, tensors, {{"tokens", std::to_string(calibration.tokens)}});
 }
 
@@ -205,6 +310,18 @@ Calibration read_calibration(const std::filesystem::path& path, const ModelConfi
     if (tensor.shape.rank() == 2) inputs[tensor.name] = tensor.shape.dim(1);
   Calibration out;
   for (const io::TensorInfo& info : file.tensors()) {
+    if (info.name.ends_with(kMomentsSuffix)) {
+      const std::string name = info.name.substr(0, info.name.size() - kMomentsSuffix.size());
+      const auto expected = inputs.find(name);
+      MM_CHECK(expected != inputs.end(), path.string(), ": \"", info.name,
+               "\" is no statistic of a matrix of this model");
+      const Tensor values = file.tensor(info.name);
+      const Shape shape = {quant::block_count(expected->second), quant::kTriangle};
+      MM_CHECK(values.dtype() == DType::kFloat32 && values.shape() == shape, path.string(), ": \"", info.name, "\" is ",
+               values.shape(), " ", values.dtype(), ", expected ", shape, " F32");
+      out.moments[name] = values;
+      continue;
+    }
     const std::string name = info.name.ends_with(kSuffix) ? info.name.substr(0, info.name.size() - kSuffix.size()) : "";
     const auto expected = inputs.find(name);
     MM_CHECK(expected != inputs.end(), path.string(), ": \"", info.name,
@@ -250,6 +367,11 @@ QuantizeHints hints_of(const Calibration& calibration, const Checkpoint& checkpo
     sum.update(name);
     sum.update(values->data(), static_cast<int64_t>(values->size() * sizeof(float)));
   }
+  for (const auto& [name, values] : calibration.mean_square)
+    if (const auto moments = calibration.moments.find(moments_name(name)); moments != calibration.moments.end()) {
+      hints.moments[name] = moments->second;
+      sum.update(moments->first);
+    }
   hints.fingerprint = sum.finish();
 
   std::map<std::string, std::optional<quant::Format>> formats;
@@ -266,9 +388,11 @@ QuantizeHints hints_of(const Calibration& calibration, const Checkpoint& checkpo
       const FoldablePair& pair = pairs[static_cast<size_t>(i)];
       const auto format = formats.at(pair.columns);
       const Values mean_square = find(calibration.mean_square, pair.columns);
+      const auto moments = calibration.moments.find(moments_name(pair.columns));
       if (format && mean_square)
-        factors[static_cast<size_t>(i)] =
-            best_factors(checkpoint.tensor(pair.columns), *format, *mean_square, pair, head_dim);
+        factors[static_cast<size_t>(i)] = best_factors(
+            checkpoint.tensor(pair.columns), *format,
+            {*mean_square, moments == calibration.moments.end() ? nullptr : &moments->second}, pair, head_dim, threads);
     }
   });
   for (size_t i = 0; i < pairs.size(); ++i) {

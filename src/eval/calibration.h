@@ -1,4 +1,5 @@
-// Calibration: how large the inputs of each matrix are on a text, and what quantization makes of that.
+// Calibration: how large the inputs of each matrix are on a text and how they go together, and what quantization makes
+// of that.
 #pragma once
 
 #include <filesystem>
@@ -17,14 +18,24 @@ struct Calibration {
   /// [inputs] of each matrix by published name: mean of the squared input. Of an expert's, tokens count as the square
   /// of the weight that the mixture gives them: as their errors do. Experts that no token went to have none.
   std::map<std::string, std::shared_ptr<const std::vector<float>>> mean_square;
+  /// [blocks, quant::kTriangle] float32: means of products of two inputs within each block of 256, weighed alike, by
+  /// the matrix that stands for all that read the same input (moments_name). Products of different inputs are taken
+  /// less than they were where tokens are few.
+  std::map<std::string, Tensor> moments;
   int64_t tokens = 0;
 };
 
-/// Runs the windows through the model. Inputs of the experts' down projections are computed a second time.
-Calibration calibrate(const MiniMaxM1& model, const Context& ctx, const std::vector<Window>& windows,
-                      const TokenProgress& progress = {});
+/// The matrix under whose name moments of this one's inputs are kept: q for k and v of softmax attention, qkv for the
+/// output gate of lightning attention, gate for up.
+std::string moments_name(const std::string& name);
 
-/// A safetensors file: "NAME.mean_square" [inputs] float32, and the number of tokens as metadata.
+/// Runs the windows through the model. Inputs of the experts' down projections are computed a second time. Memory for
+/// the moments is 514 bytes for each input of each matrix that has them.
+Calibration calibrate(const MiniMaxM1& model, const Context& ctx, const std::vector<Window>& windows,
+                      const TokenProgress& progress = {}, bool with_moments = true);
+
+/// A safetensors file: "NAME.mean_square" [inputs] and "NAME.moments" [blocks, kTriangle], float32, and the number of
+/// tokens as metadata. Moments that are read stay in the file until they are used.
 void write_calibration(const std::filesystem::path& path, const Calibration& calibration);
 /// Throws kInvalidArgument for a file that is no calibration of a model of this config: names it has not, sizes that do
 /// not fit, values that are negative or not finite.

@@ -98,6 +98,12 @@ std::vector<quant::SourceTensor> sources_of(const Checkpoint& checkpoint, const 
     MM_CHECK(!source.importance || static_cast<int64_t>(source.importance->size()) == expected.shape.dim(-1),
              "calibration of \"", expected.name, "\" has ", source.importance->size(), " inputs, expected ",
              expected.shape.dim(-1));
+    if (const auto moments = hints.moments.find(expected.name); moments != hints.moments.end())
+      source.feedback = [moments = moments->second, inputs = expected.shape.dim(-1),
+                         factors = find(hints.column_factors, expected.name)](ThreadPool& threads) {
+        return quant::ErrorFeedback(inputs, moments.span<float>(),
+                                    factors ? std::span<const float>(*factors) : std::span<const float>(), threads);
+      };
     sources.push_back(std::move(source));
     if (const auto role = role_of(expected)) roles[expected.name] = *role;
   }

@@ -41,6 +41,8 @@ quant::Recipe recipe_that_fits(const ModelConfig& config, int64_t bytes);
 struct QuantizeHints {
   /// [inputs]: mean square of each input of the matrix.
   std::map<std::string, std::shared_ptr<const std::vector<float>>> importance;
+  /// How inputs go together, as quant::ErrorFeedback takes it: [blocks, quant::kTriangle] float32.
+  std::map<std::string, Tensor> moments;
   /// Powers of two that rows or columns are multiplied by: the same function, with columns that round better.
   std::map<std::string, std::shared_ptr<const std::vector<float>>> row_factors, column_factors;
   std::string fingerprint;  ///< of the statistics

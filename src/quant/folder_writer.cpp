@@ -72,7 +72,8 @@ std::string fingerprint(const std::vector<SourceTensor>& tensors, const WriteOpt
   io::Sha256 sum;
   sum.update(cat(options.settings, "\n", options.rounding == Rounding::kBest, " ", options.shard_bytes, "\n"));
   for (const SourceTensor& tensor : tensors)
-    sum.update(cat(stored_name(tensor), " ", tensor.dtype, " ", tensor.shape, " ", tensor.importance != nullptr, "\n"));
+    sum.update(cat(stored_name(tensor), " ", tensor.dtype, " ", tensor.shape, " ", tensor.importance != nullptr, " ",
+                   tensor.feedback != nullptr, "\n"));
   return sum.finish();
 }
 
@@ -144,14 +145,16 @@ class TensorWriter {
     const int64_t stride = panel_bytes(*tensor_.format, matrix_.columns);
     const int64_t panels = panel_count(matrix_.rows);
     const int64_t piece = std::max<int64_t>(threads_.size(), kPieceBytes / stride);
+    std::optional<ErrorFeedback> feedback;
+    if (tensor_.feedback && rounding_ == Rounding::kBest) feedback = tensor_.feedback(threads_);
     std::vector<std::byte> packed(static_cast<size_t>(std::min(piece, panels) * stride));
     for (int64_t first = 0; first < panels; first += piece) {
       const int64_t count = std::min(piece, panels - first);
       std::vector<double> errors(static_cast<size_t>(count)), squares(errors);
       threads_.parallel_for(count, 1, [&](int64_t begin, int64_t end) {
         for (int64_t panel = begin; panel < end; ++panel)
-          write_panel(first + panel, packed.data() + panel * stride, errors[static_cast<size_t>(panel)],
-                      squares[static_cast<size_t>(panel)]);
+          write_panel(first + panel, feedback ? &*feedback : nullptr, packed.data() + panel * stride,
+                      errors[static_cast<size_t>(panel)], squares[static_cast<size_t>(panel)]);
       });
       for (const double error : errors) error_ += error;
       for (const double square : squares) square_ += square;
@@ -159,13 +162,14 @@ class TensorWriter {
     }
   }
 
-  void write_panel(int64_t panel, std::byte* packed, double& error, double& square) const {
+  void write_panel(int64_t panel, const ErrorFeedback* feedback, std::byte* packed, double& error,
+                   double& square) const {
     const int64_t first = panel * kPanelRows;
     const int64_t rows = std::min(kPanelRows, matrix_.rows - first);
     std::vector<float> weights(static_cast<size_t>(rows * matrix_.columns)), back(weights.size());
     tensor_.read(first, rows, weights.data());
     const float* importance = tensor_.importance ? tensor_.importance->data() : nullptr;
-    quantize_panel(*tensor_.format, matrix_.columns, rows, weights.data(), importance, rounding_, packed);
+    quantize_panel(*tensor_.format, matrix_.columns, rows, weights.data(), importance, rounding_, packed, feedback);
     dequantize_rows(*tensor_.format, matrix_.columns, packed, 0, rows, back.data());
     for (size_t i = 0; i < weights.size(); ++i) {
       const double difference = static_cast<double>(weights[i]) - back[i];

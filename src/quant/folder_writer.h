@@ -25,6 +25,7 @@ struct SourceTensor {
   RowReader read;                                             ///< a vector is one row
   std::function<void()> release = {};                         ///< called when it will not be read again
   std::shared_ptr<const std::vector<float>> importance = {};  ///< [inputs], or null: all inputs count alike
+  std::function<ErrorFeedback(ThreadPool&)> feedback = {};    ///< made when the tensor's turn comes; null: none
 };
 
 struct WriteProgress {

@@ -280,7 +280,8 @@ class BlockEncoder {
 
 }  // namespace
 
-RowCodes encode_row(Format format, int64_t inputs, const float* weights, const float* importance, Rounding rounding) {
+RowCodes encode_row(Format format, int64_t inputs, const float* weights, const float* importance, Rounding rounding,
+                    const ErrorFeedback* feedback) {
   const auto padded = static_cast<size_t>(padded_inputs(inputs));
   Row row{std::vector<float>(padded, 0.0f), std::vector<float>(padded, 0.0f)};
   float most_important = 0;
@@ -309,15 +310,16 @@ RowCodes encode_row(Format format, int64_t inputs, const float* weights, const f
       for (int64_t first = 0; first < groups; first += kBlockGroups)
         BlockEncoder(format, row, first, std::min(kBlockGroups, groups - first)).encode(rounding, out);
   }
+  if (feedback) feedback->improve(format, weights, out);
   return out;
 }
 
 void quantize_panel(Format format, int64_t inputs, int64_t rows, const float* weights, const float* importance,
-                    Rounding rounding, std::byte* panel) {
+                    Rounding rounding, std::byte* panel, const ErrorFeedback* feedback) {
   std::memset(panel, 0, static_cast<size_t>(panel_bytes(format, inputs)));
   for (int64_t row = 0; row < kPanelRows; ++row)
     pack_row(format, inputs,
-             row < rows ? encode_row(format, inputs, weights + row * inputs, importance, rounding)
+             row < rows ? encode_row(format, inputs, weights + row * inputs, importance, rounding, feedback)
                         : zero_row(format, inputs),
              row, panel);
 }

@@ -6,6 +6,7 @@
 #include <functional>
 
 #include "core/threads.h"
+#include "quant/error_feedback.h"
 #include "quant/panel.h"
 
 namespace minimax::quant {
@@ -16,14 +17,14 @@ enum class Rounding : uint8_t {
 };
 
 /// One row. importance: [inputs], what the squared error at each input counts (the mean square of the activation
-/// there), none negative; null: all alike. Throws kInvalidArgument when a weight is not finite or too large for a
-/// float16 scale.
+/// there), none negative; null: all alike. feedback: makes the row's output better, not each weight by itself; null:
+/// nothing. Throws kInvalidArgument when a weight is not finite or too large for a float16 scale.
 RowCodes encode_row(Format format, int64_t inputs, const float* weights, const float* importance = nullptr,
-                    Rounding rounding = Rounding::kBest);
+                    Rounding rounding = Rounding::kBest, const ErrorFeedback* feedback = nullptr);
 
 /// A whole panel: rows [rows, inputs], 1 to 32; what is missing to 32 becomes zeros. panel: [panel_bytes].
 void quantize_panel(Format format, int64_t inputs, int64_t rows, const float* weights, const float* importance,
-                    Rounding rounding, std::byte* panel);
+                    Rounding rounding, std::byte* panel, const ErrorFeedback* feedback = nullptr);
 
 /// Writes rows [first, first + rows) as float32 to out: [rows, inputs]. Called from several threads at once.
 using RowReader = std::function<void(int64_t first, int64_t rows, float* out)>;

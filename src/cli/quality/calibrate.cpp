@@ -19,9 +19,9 @@ int run_calibrate(const CalibrateOptions& options, Session& session) {
   LoadedModel model(options.model, session);
   const auto windows =
       read_windows(options.text, model.tokenizer(), model.config().max_positions, *model.context().threads);
-  const eval::Calibration found =
-      eval::calibrate(model.model(), model.context(), windows,
-                      [&](int64_t done, int64_t total) { show_token_progress(terminal, done, total); });
+  const eval::Calibration found = eval::calibrate(
+      model.model(), model.context(), windows,
+      [&](int64_t done, int64_t total) { show_token_progress(terminal, done, total); }, options.moments);
   terminal.clear_progress();
   eval::write_calibration(options.out_file, found);
   int64_t silent = 0;
@@ -50,10 +50,12 @@ Command define_calibrate() {
       .summary = "what a text makes of each matrix's inputs, for quantize",
       .usage = "MODEL --text FILE --out FILE [flags]",
       .description =
-          "Runs the text through the model and writes the mean square of each input of each matrix. `minimax quantize "
-          "--calibration FILE` then rounds so that errors at large inputs are small, and scales columns by powers of "
-          "two where the matrix before takes the inverse exactly. Take a text like those the model will see; some ten "
-          "thousand tokens do, more where there are many experts.",
+          "Runs the text through the model and writes the mean square of each input of each matrix, and how inputs go "
+          "together within blocks of 256. `minimax quantize --calibration FILE` then rounds each weight so that it "
+          "makes good what the rounding of others did, and scales columns by powers of two where the matrix before "
+          "takes the inverse exactly. Take a text like those the model will see; some ten thousand tokens do, more "
+          "where there are many experts. The file has 514 bytes for each input of each matrix (20 GB for MiniMax-M1), "
+          "with --no-moments 4.",
       .arguments = {{"MODEL", "folder with config.json, *.safetensors and tokenizer files; or nano",
                      ValueKind::kFolder}},
       .examples = {{"minimax calibrate MODEL --text sample.txt --out calibration.safetensors"},
@@ -67,6 +69,7 @@ Command define_calibrate() {
       }};
   add_text_flags(command, options->text);
   command.text("-o,--out", options->out_file, "FILE", "where the statistics go (safetensors)", ValueKind::kFile);
+  command.negative_flag("--no-moments", options->moments, "mean squares alone: a small file, and little gain");
   command.flag("--json", options->json, "say as JSON what was written");
   add_model_flags(command, options->model);
   return command;
