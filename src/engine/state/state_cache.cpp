@@ -58,6 +58,17 @@ void give_back_row(const Tensor& x, int64_t row) {
   if (begin < end) ::madvise(reinterpret_cast<void*>(begin), end - begin, MADV_DONTNEED);
 }
 
+/// What is walked from end to end for every token lies in huge pages where the system has them: 32768 tokens in small
+/// ones are more entries than the processor keeps. Small tensors are left alone: they would be rounded up.
+void want_huge_pages(const Tensor& x) {
+  constexpr uintptr_t kHugePage = uintptr_t{2} << 20;
+  constexpr int64_t kLeastBytes = 8 << 20;
+  if (!x.defined() || x.memory() || x.bytes() < kLeastBytes) return;
+  const auto begin = (reinterpret_cast<uintptr_t>(x.raw()) + kHugePage - 1) / kHugePage * kHugePage;
+  const auto end = (reinterpret_cast<uintptr_t>(x.raw()) + static_cast<uintptr_t>(x.bytes())) / kHugePage * kHugePage;
+  if (begin < end) ::madvise(reinterpret_cast<void*>(begin), end - begin, MADV_HUGEPAGE);
+}
+
 int64_t count(const ModelConfig& config, LayerKind kind) {
   return std::count(config.layer_kind.begin(), config.layer_kind.end(), kind);
 }
@@ -104,6 +115,7 @@ StateCache::StateCache(const ModelConfig& config, const Context& ctx, int64_t by
       layer.kv = make_pages(ctx, pages_ + scratch, config.kv_heads, config.head_dim);
     else
       layer.lightning = make_slots(ctx, slots_ + scratch, config.heads, config.head_dim);
+    for (const Tensor& x : {layer.kv.k, layer.kv.v, layer.lightning.state}) want_huge_pages(x);
   }
   references_.resize(static_cast<size_t>(pages_));
   touched_pages_.resize(static_cast<size_t>(pages_));
