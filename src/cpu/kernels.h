@@ -29,9 +29,9 @@ struct MatmulArgs {
 
 /// What belongs to the codes of 256 neighbouring values of a row (quantize_row).
 struct QuantizedBlock {
-  float scale;      ///< value = scale * code
-  int32_t total;    ///< sum of all codes
-  int32_t sums[8];  ///< of each 32 codes; 0 past the end of the row
+  float scale;         ///< value = scale * code
+  int32_t wide_start;  ///< -128 times the sum of all codes: what products with weights stored as value + 128 begin at
+  int32_t sums[8];     ///< of each 32 codes; 0 past the end of the row
 };
 
 /// y[row][o] for o in [0, outputs), from panels of packed weights (docs/formats.md) and quantized rows (quantize_row).

@@ -75,6 +75,13 @@ MM_INLINE F32 scale_of_block(const uint8_t* panel, const uint8_t* block, int vec
     return load((const float*)panel + vector * kLanes);
 }
 
+/// A group's steps, whatever its number.
+template <typename Format>
+MM_INLINE I32 step_of(const uint8_t* block, int64_t group, int vector) {
+  return group % 2 ? Format::template step_of<true>(block, group, vector)
+                   : Format::template step_of<false>(block, group, vector);
+}
+
 // ---- Few rows ------------------------------------------------------------------------------------------------------
 
 /// One group's products of kRows rows: sums of code * x, in 8-bit formats of (code - kWideOffset) * x.
@@ -117,7 +124,7 @@ MM_INLINE void add_block(const uint8_t* panel, const uint8_t* block, int64_t gro
     dot_group<Format, kRows>(group + g * Format::kGroupBytes, x + g * kGroup, x_stride, x_sums, sums);
     MM_UNROLL for (int v = 0; v < kPanelVectors; ++v) {
       if constexpr (Format::kStepped) {
-        const I32 step = Format::step(block, g, v), zero = Format::zero(block, g, v);
+        const I32 step = step_of<Format>(block, g, v), zero = Format::zero(block, g, v);
         MM_UNROLL for (int row = 0; row < kRows; ++row) total[row][v] += (sums[row][v] - zero * x_sums[row]) * step;
       } else if constexpr (kScaleOfBlock<Format>) {
         MM_UNROLL for (int row = 0; row < kRows; ++row) total[row][v] += sums[row][v];
@@ -185,43 +192,59 @@ struct Waiting {
 };
 static_assert(sizeof(Waiting) <= kMatmulScratchBytes);
 
-/// Brings what comes next nearer while a tile computes: with each group a row of the next tile's part of x, and some
-/// lines of the next block's weights.
+/// Brings what comes next nearer while a tile computes: with each group one row of the next tile, and some lines of the
+/// next block's weights.
 struct Ahead {
   const uint8_t* weights;
   int64_t lines_a_step;
-  const int8_t* x;
+  const int8_t* x;  ///< 256 bytes of each row
   int64_t x_stride;
+  const QuantizedBlock* x_blocks;
+  int64_t blocks;
 
   MM_INLINE void go_on() {
     MM_UNROLL for (int line = 0; line < kBlock / 64; ++line) __builtin_prefetch(x + line * 64);
     x += x_stride;
+    __builtin_prefetch(x_blocks);
+    x_blocks += blocks;
     for (int64_t line = 0; line < lines_a_step; ++line) __builtin_prefetch(weights + line * 64);
     weights += lines_a_step * 64;
   }
 };
 
-template <typename Format>
-void widen_block(const uint8_t* block, int64_t groups, uint8_t* wide) {
-  for (int64_t g = 0; g < groups; ++g) {
-    const uint8_t* group = block + Format::kBlockHeader + g * Format::kGroupBytes;
-    uint8_t* to = wide + g * kQuadsOfGroup * kQuadBytes;
-    MM_UNROLL for (int v = 0; v < kPanelVectors; ++v) {
-      if constexpr (Format::kStepped) {
-        const I32 step = Format::step(block, g, v);
-        const Words factor = (Words)(step | step << 16);
-        const I32 offset = kWideOffset - Format::zero(block, g, v) * step, twice = offset | offset << 8;
-        const Bytes offsets = (Bytes)(twice | twice << 16);
-        // Each byte of code * step stays below 256, so a 16-bit product is that of both its bytes.
-        MM_UNROLL for (int quad = 0; quad < kQuadsOfGroup; ++quad)
-            store_bytes(to + quad * kQuadBytes + v * kVectorBytes,
-                        (Bytes)((Words)Format::codes(group, quad, v) * factor) + offsets);
-      } else {
-        MM_UNROLL for (int quad = 0; quad < kQuadsOfGroup; ++quad)
-            store_bytes(to + quad * kQuadBytes + v * kVectorBytes, Format::codes(group, quad, v));
-      }
+/// The low byte of each lane in all four.
+MM_INLINE Bytes in_all_bytes(I32 x) {
+  const I32 twice = x | x << 8;
+  return (Bytes)(twice | twice << 16);
+}
+
+template <typename Format, bool kOdd>
+MM_INLINE void widen_group(const uint8_t* block, int64_t g, uint8_t* to) {
+  const uint8_t* group = block + Format::kBlockHeader + g * Format::kGroupBytes;
+  MM_UNROLL for (int v = 0; v < kPanelVectors; ++v) {
+    if constexpr (Format::kStepped) {
+      const I32 step = Format::template step_of<kOdd>(block, g, v);
+      const Words factor = (Words)(step | step << 16);
+      const Bytes offsets = in_all_bytes(kWideOffset - (I32)((Words)Format::zero(block, g, v) * (Words)step));
+      // Each byte of code * step stays below 256, so a 16-bit product is that of both its bytes.
+      MM_UNROLL for (int quad = 0; quad < kQuadsOfGroup; ++quad) store_bytes(
+          to + quad * kQuadBytes + v * kVectorBytes, (Bytes)((Words)Format::codes(group, quad, v) * factor) + offsets);
+    } else {
+      MM_UNROLL for (int quad = 0; quad < kQuadsOfGroup; ++quad)
+          store_bytes(to + quad * kQuadBytes + v * kVectorBytes, Format::codes(group, quad, v));
     }
   }
+}
+
+template <typename Format>
+void widen_block(const uint8_t* block, int64_t groups, uint8_t* wide) {
+  constexpr int64_t kWideGroup = kQuadsOfGroup * kQuadBytes;
+  int64_t g = 0;
+  for (; g + 2 <= groups; g += 2) {
+    widen_group<Format, false>(block, g, wide + g * kWideGroup);
+    widen_group<Format, true>(block, g + 1, wide + (g + 1) * kWideGroup);
+  }
+  if (g < groups) widen_group<Format, false>(block, g, wide + g * kWideGroup);
 }
 
 /// Three rows share a pointer: the addresses of the other two are it and once or twice the stride.
@@ -272,12 +295,25 @@ struct TileArgs {
   bool first;   ///< block: sums begin at 0
 };
 
+/// A row's new sums beside those of the blocks before.
+MM_INLINE void add_to_sums(float* to, F32 value, F32 scale, bool first) {
+  store(to, fma(value, scale, first ? F32{} : load(to)));
+}
+
 template <int kRows>
-void tile_of_block(const TileArgs& args, Ahead ahead) {
-  I32 sums[kRows][kPanelVectors] = {};
+void tile_of_block(const TileArgs& args, const Ahead& given) {
+  Ahead ahead = given;
+  const QuantizedBlock* const x_blocks = args.x_blocks;
+  const int64_t blocks = args.blocks;
+  I32 sums[kRows][kPanelVectors];
+  MM_UNROLL for (int row = 0; row < kRows; ++row) {
+    const I32 start = broadcast_int(x_blocks[row * blocks].wide_start);
+    MM_UNROLL for (int v = 0; v < kPanelVectors; ++v) sums[row][v] = start;
+  }
   RowPointers<kRows> x(args.x, args.x_stride);
   const uint8_t* wide = args.wide;
-  const float* waiting = args.sums;
+  float* const to = args.sums;
+  const float* waiting = to;
   for (int64_t g = 0; g < args.groups; ++g) {
     __builtin_prefetch(waiting);
     __builtin_prefetch(waiting + 16);
@@ -286,50 +322,57 @@ void tile_of_block(const TileArgs& args, Ahead ahead) {
     wide += kQuadsOfGroup * kQuadBytes;
     ahead.go_on();
   }
+  const bool first = args.first;
   F32 scale[kPanelVectors];
   MM_UNROLL for (int v = 0; v < kPanelVectors; ++v) scale[v] = load(args.scales + v * kLanes);
   MM_UNROLL for (int row = 0; row < kRows; ++row) {
-    const QuantizedBlock& block = args.x_blocks[row * args.blocks];
-    const F32 x_scale = broadcast(block.scale);
-    const I32 offset = broadcast_int(kWideOffset * block.total);
-    MM_UNROLL for (int v = 0; v < kPanelVectors; ++v) {
-      float* to = args.sums + row * kPanelRows + v * kLanes;
-      store(to, fma(to_floats(sums[row][v] - offset), scale[v] * x_scale, args.first ? F32{} : load(to)));
-    }
+    const F32 x_scale = broadcast(x_blocks[row * blocks].scale);
+    MM_UNROLL for (int v = 0; v < kPanelVectors; ++v)
+        add_to_sums(to + row * kPanelRows + v * kLanes, to_floats(sums[row][v]), scale[v] * x_scale, first);
   }
 }
 
 template <int kRows>
-void tile_of_groups(const TileArgs& args, Ahead ahead) {
+void tile_of_groups(const TileArgs& args, const Ahead& given) {
+  Ahead ahead = given;
+  const QuantizedBlock* const x_blocks = args.x_blocks;
+  const int64_t blocks = args.blocks;
+  // Where the sums of each row and group begin, side by side: one pointer finds them all.
+  int32_t starts[kRows][kGroupsOfBlock];
+  MM_UNROLL for (int row = 0; row < kRows; ++row) {
+    MM_UNROLL for (int g = 0; g < kGroupsOfBlock; ++g) starts[row][g] = -kWideOffset * x_blocks[row * blocks].sums[g];
+  }
   F32 total[kRows][kPanelVectors] = {};
   RowPointers<kRows> x(args.x, args.x_stride);
   const uint8_t* wide = args.wide;
+  const float* scales = args.scales;
   for (int64_t g = 0; g < args.groups; ++g) {
     I32 sums[kRows][kPanelVectors];
     MM_UNROLL for (int row = 0; row < kRows; ++row) {
-      const I32 start = broadcast_int(-kWideOffset * args.x_blocks[row * args.blocks].sums[g]);
+      const I32 start = broadcast_int(starts[row][g]);
       MM_UNROLL for (int v = 0; v < kPanelVectors; ++v) sums[row][v] = start;
     }
     dot_wide_group<kRows>(wide, x, sums);
     wide += kQuadsOfGroup * kQuadBytes;
     ahead.go_on();
     MM_UNROLL for (int v = 0; v < kPanelVectors; ++v) {
-      const F32 scale = load(args.scales + g * kPanelRows + v * kLanes);
+      const F32 scale = load(scales + v * kLanes);
       MM_UNROLL for (int row = 0; row < kRows; ++row) total[row][v] =
           fma(to_floats(sums[row][v]), scale, total[row][v]);
     }
+    scales += kPanelRows;
   }
+  const bool first = args.first;
+  float* const to = args.sums;
   MM_UNROLL for (int row = 0; row < kRows; ++row) {
-    const F32 x_scale = broadcast(args.x_blocks[row * args.blocks].scale);
-    MM_UNROLL for (int v = 0; v < kPanelVectors; ++v) {
-      float* to = args.sums + row * kPanelRows + v * kLanes;
-      store(to, fma(total[row][v], x_scale, args.first ? F32{} : load(to)));
-    }
+    const F32 x_scale = broadcast(x_blocks[row * blocks].scale);
+    MM_UNROLL for (int v = 0; v < kPanelVectors; ++v)
+        add_to_sums(to + row * kPanelRows + v * kLanes, total[row][v], x_scale, first);
   }
 }
 
 template <bool kBlockScale, int kRows>
-void tile_of_rows(int64_t rows, const TileArgs& args, Ahead ahead) {
+MM_INLINE void tile_of_rows(int64_t rows, const TileArgs& args, const Ahead& ahead) {
   if constexpr (kRows > 1)
     if (rows < kRows) return tile_of_rows<kBlockScale, kRows - 1>(rows, args, ahead);
   if constexpr (kBlockScale)
@@ -362,24 +405,43 @@ void many_rows(const PackedArgs& args, int64_t p, int64_t first_row, int64_t row
         for (int v = 0; v < kPanelVectors; ++v) store(waiting.scales[g] + v * kLanes, Format::scale(block, g, v));
     }
     const int64_t lines = (Format::kBlockHeader + groups * Format::kGroupBytes) / 64;
-    Ahead ahead{block + lines * 64, (lines + groups * tiles - 1) / (groups * tiles), nullptr, args.x_stride};
+    const uint8_t* next_block = block + lines * 64;
+    Ahead ahead{.weights = next_block,
+                .lines_a_step = (lines + groups * tiles - 1) / (groups * tiles),
+                .x = nullptr,
+                .x_stride = args.x_stride,
+                .x_blocks = nullptr,
+                .blocks = layout.blocks};
     for (int64_t t = 0; t < tiles; ++t) {
       const int64_t begin = rows * t / tiles, count = rows * (t + 1) / tiles - begin, row = first_row + begin;
       // The last tile is followed by the first of the next block.
-      ahead.x = t + 1 < tiles ? args.x + (row + count) * args.x_stride + b * kBlock
-                              : args.x + first_row * args.x_stride + (b + 1) * kBlock;
+      const int64_t next_row = t + 1 < tiles ? row + count : first_row, next_b = t + 1 < tiles ? b : b + 1;
+      ahead.x = args.x + next_row * args.x_stride + next_b * kBlock;
+      ahead.x_blocks = args.x_blocks + next_row * layout.blocks + next_b;
+      if (b + 1 == layout.blocks) {
+        // The rows of y are written next, this panel's part and soon that of the next one: lines and pages far from
+        // each other (with 32 rows of q4 this is worth 6%).
+        ahead.x = reinterpret_cast<const int8_t*>(args.y + row * args.y_stride + p * kPanelRows);
+        ahead.x_stride = args.y_stride * (int64_t)sizeof(float);
+      }
       tile_of_rows<kBlockScale, kTileRows>(
           count,
           TileArgs{wide, groups, waiting.scales[0], args.x + row * args.x_stride + b * kBlock, args.x_stride,
                    args.x_blocks + row * layout.blocks + b, layout.blocks, waiting.sums[begin], b == 0},
           ahead);
+      // The first tiles fetch all of the next block: one more would only push others out of the cache.
       ahead.weights += groups * ahead.lines_a_step * 64;
+      if (ahead.weights >= next_block + lines * 64) ahead.lines_a_step = 0;
     }
   }
   const int64_t outputs = least(kPanelRows, args.outputs - p * kPanelRows);
-  for (int64_t row = 0; row < rows; ++row)
-    __builtin_memcpy(args.y + (first_row + row) * args.y_stride + p * kPanelRows, waiting.sums[row],
-                     (uint64_t)outputs * sizeof(float));
+  float* y = args.y + first_row * args.y_stride + p * kPanelRows;
+  for (int64_t row = 0; row < rows; ++row, y += args.y_stride) {
+    if (outputs == kPanelRows)
+      __builtin_memcpy(y, waiting.sums[row], kPanelRows * sizeof(float));
+    else
+      __builtin_memcpy(y, waiting.sums[row], (uint64_t)outputs * sizeof(float));
+  }
 }
 
 template <typename Format>
@@ -438,7 +500,7 @@ void quantize_row(const float* x, int64_t k, int8_t* codes, QuantizedBlock* bloc
     const bool nothing = finite && peak < 1e-30f;
     QuantizedBlock& block = blocks[begin / kBlock];
     block.scale = finite ? (nothing ? 0 : peak / 127.0f) : __builtin_nanf("");
-    block.total = 0;
+    int32_t total = 0;
     const F32 inverse = broadcast(finite && !nothing ? 127.0f / peak : 0);
     const F32 magic = broadcast(12582912.0f);  // 1.5 * 2^23: adding it rounds to an integer, to even in the middle
     for (int group = 0; group < kGroupsOfBlock; ++group) {
@@ -451,8 +513,9 @@ void quantize_row(const float* x, int64_t k, int8_t* codes, QuantizedBlock* bloc
         narrow(code, codes + begin + i);
       }
       block.sums[group] = total_of_lanes(sum);
-      block.total += block.sums[group];
+      total += block.sums[group];
     }
+    block.wide_start = -kWideOffset * total;
   }
 }
 

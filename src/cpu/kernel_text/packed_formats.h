@@ -28,10 +28,10 @@ MM_INLINE Bytes nibbles_of(const uint8_t* group, int quad, int vector) {
 }
 
 /// [4][32 rows] bytes: low nibble group 2j, high nibble group 2j + 1.
-template <int kMask>
+template <int kMask, bool kOdd>
 MM_INLINE I32 nibble_step(const uint8_t* steps, int64_t group, int vector) {
   const I32 both = widen_bytes(steps + (group / 2) * kPanelRows + vector * kLanes);
-  return ((group % 2 ? both >> 4 : both) & kMask) + 1;
+  return ((kOdd ? both >> 4 : both) & kMask) + 1;
 }
 
 /// [2][32 rows] bytes: two bits for each of four groups.
@@ -40,14 +40,16 @@ MM_INLINE I32 two_bits(const uint8_t* from, int64_t group, int vector) {
   return (four >> (int)(2 * (group % 4))) & 3;
 }
 
+// step_of<kOdd>: the step of a group whose number is odd or even.
 struct Q4 {
   static constexpr bool kStepped = true, kInPlace = false;
   static constexpr int kGroupBytes = 512, kPanelHeader = 0, kBlockHeader = 64 + 128 + 64;
   MM_INLINE static I32 zero(const uint8_t* block, int64_t group, int vector) {
     return two_bits(block + 64 + 128, group, vector) + 6;
   }
-  MM_INLINE static I32 step(const uint8_t* block, int64_t group, int vector) {
-    return nibble_step<15>(block + 64, group, vector);
+  template <bool kOdd>
+  MM_INLINE static I32 step_of(const uint8_t* block, int64_t group, int vector) {
+    return nibble_step<15, kOdd>(block + 64, group, vector);
   }
   MM_INLINE static Bytes codes(const uint8_t* group, int quad, int vector) { return nibbles_of(group, quad, vector); }
 };
@@ -57,8 +59,9 @@ struct Q5 {
   static constexpr int kGroupBytes = 512 + 128, kPanelHeader = 0, kBlockHeader = 64 + 128;
   MM_INLINE static I32 zero(const uint8_t*, int64_t, int) { return broadcast_int(16); }
   /// Steps end at 8: a code past that, which only a broken file has, is taken as one of these.
-  MM_INLINE static I32 step(const uint8_t* block, int64_t group, int vector) {
-    return nibble_step<7>(block + 64, group, vector);
+  template <bool kOdd>
+  MM_INLINE static I32 step_of(const uint8_t* block, int64_t group, int vector) {
+    return nibble_step<7, kOdd>(block + 64, group, vector);
   }
   /// After the nibbles [32 rows][4 bytes]: bit j is the high bit of quad j's code.
   MM_INLINE static Bytes codes(const uint8_t* group, int quad, int vector) {
@@ -72,7 +75,8 @@ struct Q6 {
   static constexpr bool kStepped = true, kInPlace = false;
   static constexpr int kGroupBytes = 512 + 256, kPanelHeader = 0, kBlockHeader = 64 + 64;
   MM_INLINE static I32 zero(const uint8_t*, int64_t, int) { return broadcast_int(32); }
-  MM_INLINE static I32 step(const uint8_t* block, int64_t group, int vector) {
+  template <bool kOdd>
+  MM_INLINE static I32 step_of(const uint8_t* block, int64_t group, int vector) {
     return two_bits(block + 64, group, vector) + 1;
   }
   /// After the nibbles [2][32 rows][4 bytes]: two bits for each of four quads.
