@@ -1,8 +1,10 @@
 #!/usr/bin/env python3
 """Runs `minimax bench` and a peer's benchmark program in turns, with the machine's ceilings measured between them.
 
-    bench/compare.py --minimax build/release/src/cli/minimax --synthetic s8 --type q4 \\
+    bench/compare.py --minimax build/release/minimax --synthetic s8 --type q4 \\
                      --peer /opt/llama.cpp/build/bin/llama-bench --peer-model s8-q4.gguf --rounds 5
+    bench/compare.py ... --rounds 1 --keep s8-q4.jsonl       one more round; the table is of all that are kept there
+    bench/compare.py ... --depths 0,4096                     answers after so many tokens instead of prompts
 
 The peer is a program with llama-bench's flags and its JSON (`-o json`); where it comes from is your business. A shared
 machine's speed changes by half from minute to minute, so no number stands alone: each round divides what was measured
@@ -11,16 +13,21 @@ in that round, and the table gives the median of the rounds with the smallest an
 
 import argparse
 import json
+import os
 import statistics
 import subprocess
 import sys
 
 
 def run_json(command):
-    result = subprocess.run(command, stdout=subprocess.PIPE, text=True)
+    result = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     if result.returncode != 0:
-        sys.exit(f"{' '.join(command)}: exit code {result.returncode}")
-    return json.loads(result.stdout)
+        sys.exit(f"{' '.join(command)}: exit code {result.returncode}\n{result.stderr[-2000:]}")
+    # A peer may say something before its JSON.
+    starts = [at for at in (result.stdout.find("["), result.stdout.find("{")) if at >= 0]
+    if not starts:
+        sys.exit(f"{' '.join(command)}: no JSON on stdout\n{result.stderr[-2000:]}")
+    return json.loads(result.stdout[min(starts):])
 
 
 def ceilings(options):
@@ -30,16 +37,25 @@ def ceilings(options):
     return most["read_bytes_per_second"]["median"], most["int8_dot_ops_per_second"]["median"]
 
 
+def our_model(options):
+    return ["--synthetic", options.synthetic, "--type", options.type] if options.synthetic else [options.model]
+
+
 def ours(options):
-    model = ["--synthetic", options.synthetic, "--type", options.type] if options.synthetic else [options.model]
-    return run_json([options.minimax, "bench", *model, "--json", "--rounds", "1", "--threads", str(options.threads),
-                     "--prompt", str(options.prompt), "--answer", str(options.answer)])
+    depths = ["--depths", options.depths] if options.depths else []
+    return run_json([options.minimax, "bench", *our_model(options), "--json", "--rounds", "1", "--threads",
+                     str(options.threads), "--prompt", str(8 if depths else options.prompt), "--answer",
+                     str(options.answer), *depths])
+
+
+def peer_tests(options, *flags):
+    return run_json([options.peer, "-m", options.peer_model, "-t", str(options.threads), "-r", "1", "-o", "json",
+                     *flags, *options.peer_flags.split()])
 
 
 def peers(options):
     """Tokens a second of prompt and answer."""
-    tests = run_json([options.peer, "-m", options.peer_model, "-t", str(options.threads), "-p", str(options.prompt),
-                      "-n", str(options.answer), "-r", "1", "-o", "json", *options.peer_flags.split()])
+    tests = peer_tests(options, "-p", str(options.prompt), "-n", str(options.answer))
     prompt = [test["avg_ts"] for test in tests if test["n_prompt"] and not test["n_gen"]]
     answer = [test["avg_ts"] for test in tests if test["n_gen"] and not test["n_prompt"]]
     if not prompt or not answer:
@@ -47,8 +63,70 @@ def peers(options):
     return prompt[0], answer[0]
 
 
+def speed_round(options):
+    """Names and values of one round."""
+    read, int8 = ceilings(options)
+    report = ours(options)
+    read_after, int8_after = ceilings(options)
+    read, int8 = max(read, read_after), max(int8, int8_after)
+    flops = report["prefill"]["flops"] / options.prompt
+    out = {"int8 peak": int8, "read bandwidth": read,
+           "prompt": report["prefill"]["tokens_per_second"]["median"],
+           "answer": report["decode"]["tokens_per_second"]["median"],
+           "prompt share": 100 * report["prefill"]["flops_per_second"]["median"] / int8,
+           "answer share": 100 * report["decode"]["weight_bytes_per_second"]["median"] / read}
+    if options.peer:
+        out["peer prompt"], out["peer answer"] = peers(options)
+        out["prompt ratio"] = out["prompt"] / out["peer prompt"]
+        out["answer ratio"] = out["answer"] / out["peer answer"]
+        # The ceilings that stand beside the peer are those before and after it.
+        read_last, int8_last = ceilings(options)
+        out["peer prompt share"] = 100 * flops * out["peer prompt"] / max(int8_after, int8_last)
+        if options.peer_bytes:
+            out["peer answer share"] = 100 * options.peer_bytes * out["peer answer"] / max(read_after, read_last)
+    return out
+
+
+def depth_round(options):
+    out = {f"ours {at['depth']}": at["tokens_per_second"]["median"] for at in ours(options)["depths"]}
+    if options.peer:
+        for test in peer_tests(options, "-p", "0", "-n", str(options.answer), "-d", options.depths):
+            out[f"peer {test['n_depth']}"] = test["avg_ts"]
+    return out
+
+
 def spread(values, digits=1):
+    if not values:
+        return ""
     return f"{statistics.median(values):.{digits}f} ({min(values):.{digits}f} to {max(values):.{digits}f})"
+
+
+def print_speed(options, rounds):
+    def column(name):
+        return [one[name] for one in rounds if name in one]
+
+    print(f"| {options.synthetic or options.model}, {options.type}, {options.threads} threads, {len(rounds)} rounds "
+          f"| prompt of {options.prompt} | answer of {options.answer} |\n|---|---|---|")
+    rows = [("tokens/s", "prompt", "answer"), ("% of int8 peak, of read bandwidth", "prompt share", "answer share"),
+            ("peer, tokens/s", "peer prompt", "peer answer"),
+            ("peer, % of int8 peak, of read bandwidth", "peer prompt share", "peer answer share"),
+            ("times the peer", "prompt ratio", "answer ratio")]
+    for title, left, right in rows:
+        digits = 2 if "times" in title else 1
+        if column(left):
+            print(f"| {title} | {spread(column(left), digits)} | {spread(column(right), digits)} |")
+
+
+def print_depths(options, rounds):
+    print(f"| {options.synthetic or options.model}, {options.type}, {options.threads} threads, {len(rounds)} rounds "
+          "| tokens/s | of the first | peer, tokens/s | of its first |\n|---|---|---|---|---|")
+    depths = options.depths.split(",")
+    for depth in depths:
+        cells = []
+        for who in ("ours", "peer"):
+            pairs = [(one[f"{who} {depth}"], one[f"{who} {depths[0]}"]) for one in rounds if f"{who} {depth}" in one]
+            cells += [spread([speed for speed, _ in pairs]), spread([speed / first for speed, first in pairs], 2)]
+        print(f"| after {depth} tokens | " + " | ".join(cells) + " |")
 
 
 def main():
@@ -60,46 +138,30 @@ def main():
     parser.add_argument("--peer", help="the peer's benchmark program; without it ours stands beside the ceilings alone")
     parser.add_argument("--peer-model", help="its model file")
     parser.add_argument("--peer-flags", default="", help="more flags for it, in one word")
+    parser.add_argument("--peer-bytes", type=float, help="bytes of weights that it reads for a token of an answer")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--prompt", type=int, default=512)
     parser.add_argument("--answer", type=int, default=64)
+    parser.add_argument("--depths", help="answers after so many tokens, the first to stand beside: 0,4096")
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--keep", help="a file that rounds are added to; the table is of all of them")
     options = parser.parse_args()
     if bool(options.model) == bool(options.synthetic):
         parser.error("give --model or --synthetic")
     if options.peer and not options.peer_model:
         parser.error("--peer needs --peer-model")
 
-    figures = {name: [] for name in ("prompt", "answer", "prompt share", "answer share", "peer prompt", "peer answer",
-                                     "prompt ratio", "answer ratio")}
+    rounds = []
+    if options.keep and os.path.exists(options.keep):
+        with open(options.keep, encoding="utf-8") as file:
+            rounds = [json.loads(line) for line in file]
     for number in range(1, options.rounds + 1):
         print(f"round {number} of {options.rounds}", file=sys.stderr)
-        read, int8 = ceilings(options)
-        report = ours(options)
-        read_after, int8_after = ceilings(options)
-        prompt = report["prefill"]["tokens_per_second"]["median"]
-        answer = report["decode"]["tokens_per_second"]["median"]
-        figures["prompt"].append(prompt)
-        figures["answer"].append(answer)
-        figures["prompt share"].append(
-            100 * report["prefill"]["flops_per_second"]["median"] / max(int8, int8_after))
-        figures["answer share"].append(
-            100 * report["decode"]["weight_bytes_per_second"]["median"] / max(read, read_after))
-        if options.peer:
-            peer_prompt, peer_answer = peers(options)
-            figures["peer prompt"].append(peer_prompt)
-            figures["peer answer"].append(peer_answer)
-            figures["prompt ratio"].append(prompt / peer_prompt)
-            figures["answer ratio"].append(answer / peer_answer)
-
-    print(f"| {options.synthetic or options.model}, {options.type}, {options.threads} threads "
-          f"| prompt of {options.prompt} | answer of {options.answer} |\n|---|---|---|")
-    rows = [("tokens/s", "prompt", "answer"), ("% of int8 peak, of read bandwidth", "prompt share", "answer share")]
-    if options.peer:
-        rows += [("peer, tokens/s", "peer prompt", "peer answer"), ("times the peer", "prompt ratio", "answer ratio")]
-    for title, left, right in rows:
-        digits = 2 if "times" in title else 1
-        print(f"| {title} | {spread(figures[left], digits)} | {spread(figures[right], digits)} |")
+        rounds.append(depth_round(options) if options.depths else speed_round(options))
+        if options.keep:
+            with open(options.keep, "a", encoding="utf-8") as file:
+                file.write(json.dumps(rounds[-1]) + "\n")
+    (print_depths if options.depths else print_speed)(options, rounds)
 
 
 if __name__ == "__main__":

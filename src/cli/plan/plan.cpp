@@ -16,6 +16,7 @@
 #include "engine/plan.h"
 #include "io/file.h"
 #include "io/json.h"
+#include "model/cost.h"
 #include "model/quantize_checkpoint.h"
 #include "model/tensor_names.h"
 
@@ -34,6 +35,7 @@ struct Row {
   Plan plan;
   PerTier<std::optional<double>> bytes_per_second;
   std::optional<double> seconds_empty, seconds_full;  // of a token
+  std::optional<double> prompt_seconds;               // of kPlannedPrompt tokens
 };
 
 struct Report {
@@ -97,6 +99,7 @@ Row plan_row(const std::string& text, const std::string& what, const Report& rep
                      std::min(options.context_size, report.config.max_positions)),
           report.given_bandwidth,
           {},
+          {},
           {}};
 }
 
@@ -112,9 +115,13 @@ void predict(Report& report, Session& session) {
     };
     if (!predictable(row.bytes_per_second[Tier::kRam]) && predictable(1)) {
       session.terminal.progress(fmt::format("measuring {}", row.recipe));
-      row.bytes_per_second[Tier::kRam] =
-          answer_bandwidth(report.config, quant::Recipe::parse(row.recipe, "--type"), threads, most_bytes);
-      report.measured |= row.bytes_per_second[Tier::kRam].has_value();
+      const auto speed = measure_probe(report.config, quant::Recipe::parse(row.recipe, "--type"), threads, most_bytes);
+      if (speed) row.bytes_per_second[Tier::kRam] = speed->bytes_per_second;
+      // A prompt is read by the processor from memory, or there is no telling.
+      if (speed && row.plan.fits_in_memory() && row.plan.tiers[Tier::kGpu].bytes() == 0)
+        row.prompt_seconds =
+            prefill_cost(report.config, report.dtype, kPlannedPrompt).flops / speed->prompt_flops_per_second;
+      report.measured |= speed.has_value();
     }
     row.seconds_empty = seconds_per_token(row.plan, row.bytes_per_second, false);
     row.seconds_full = seconds_per_token(row.plan, row.bytes_per_second, true);
@@ -222,12 +229,14 @@ void print_report(const Report& report, Terminal& terminal) {
                  {"a token reads: GPU", kRight},
                  {"RAM", kRight},
                  {"disk", kRight},
-                 {"tokens/s, empty", kRight},
+                 {fmt::format("prompt of {}, tokens/s", kPlannedPrompt), kRight},
+                 {"answer, empty", kRight},
                  {fmt::format("after {}", plan.context_tokens), kRight}});
   for (const Row& row : report.rows) {
     std::vector<std::string> cells{row.recipe, fmt::format("{:.2f}", bits_per_weight(report, row)),
                                    human_bytes(row.plan.weight_bytes), place_text(row.plan)};
     for (const Tier tier : kTiers) cells.push_back(bytes_or_dash(row.plan.tiers[tier].weight_bytes_per_token));
+    cells.push_back(row.prompt_seconds ? speed_text(*row.prompt_seconds / static_cast<double>(kPlannedPrompt)) : "-");
     cells.push_back(speed_text(row.seconds_empty));
     cells.push_back(speed_text(row.seconds_full));
     formats.row(std::move(cells));
@@ -286,6 +295,8 @@ io::json::object json_row(const Report& report, const Row& row) {
           {"missing_memory_bytes", row.plan.missing_memory_bytes},
           {"missing_disk_bytes", row.plan.missing_disk_bytes},
           {"tiers", std::move(tiers)},
+          {"prompt_tokens_per_second",
+           or_null(row.prompt_seconds ? std::optional(kPlannedPrompt / *row.prompt_seconds) : std::nullopt)},
           {"tokens_per_second_empty", or_null(inverse(row.seconds_empty))},
           {"tokens_per_second_full", or_null(inverse(row.seconds_full))}};
 }

@@ -32,18 +32,21 @@ std::optional<ModelConfig> probe_config(const ModelConfig& config, const quant::
   return too_large() ? std::nullopt : std::optional(probe);
 }
 
-std::optional<double> answer_bandwidth(const ModelConfig& config, const quant::Recipe& recipe, ThreadPool& threads,
-                                       int64_t most_bytes) {
+std::optional<ProbeSpeed> measure_probe(const ModelConfig& config, const quant::Recipe& recipe, ThreadPool& threads,
+                                        int64_t most_bytes) {
   const std::optional<ModelConfig> probe = probe_config(config, recipe, most_bytes);
   if (!probe) return std::nullopt;
   const MiniMaxM1 model = random_packed_model(*probe, recipe, 1, threads);
-  SpeedTest test(model, Context{.threads = &threads}, {.prompt_tokens = 8, .answer_tokens = 16});
-  // The first round warms up.
-  for (int round = 0; round < 4; ++round) test.run_round({}, [](const std::string&) {});
+  const auto nothing = [](const std::string&) {};
+  SpeedTest(model, Context{.threads = &threads}, {.prompt_tokens = 8, .answer_tokens = 4}).run_round({}, nothing);
+  // As many tokens for each expert as in the model: what a product reaches depends on its rows.
+  const int64_t prompt = std::max<int64_t>(16, kPlannedPrompt * probe->experts / std::max<int64_t>(1, config.experts));
+  SpeedTest test(model, Context{.threads = &threads}, {.prompt_tokens = prompt, .answer_tokens = 16});
+  for (int round = 0; round < 3; ++round) test.run_round({}, nothing);
   const SpeedSamples& samples = test.samples();
-  const std::vector<double>& seconds = samples.decode_seconds.values;
-  const Samples warm{{seconds.begin() + 1, seconds.end()}};
-  return static_cast<double>(samples.decode_cost.weight_bytes + samples.decode_cost.state_bytes) / warm.median();
+  const auto bytes = static_cast<double>(samples.decode_cost.weight_bytes + samples.decode_cost.state_bytes);
+  return ProbeSpeed{bytes / samples.decode_seconds.median(),
+                    samples.prefill_cost.flops / samples.prefill_seconds.median()};
 }
 
 }  // namespace minimax::cli

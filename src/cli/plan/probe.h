@@ -1,4 +1,4 @@
-// How fast this machine reads weights while it answers, measured on a part of a model with random weights.
+// How fast this machine answers and reads prompts, measured on a part of a model with random weights.
 #pragma once
 
 #include <cstdint>
@@ -17,9 +17,17 @@ namespace minimax::cli {
 /// as long as there are two. Nothing when one layer with its least experts is still larger.
 std::optional<ModelConfig> probe_config(const ModelConfig& config, const quant::Recipe& recipe, int64_t most_bytes);
 
-/// Bytes of weights and states a second that `minimax` reads while it answers on the processor with such weights: those
-/// of a probe, by the median token. Nothing when there is no room for a probe. Takes about a second.
-std::optional<double> answer_bandwidth(const ModelConfig& config, const quant::Recipe& recipe, ThreadPool& threads,
-                                       int64_t most_bytes);
+/// The prompt that plans speak of.
+inline constexpr int64_t kPlannedPrompt = 512;
+
+struct ProbeSpeed {
+  double bytes_per_second;  ///< of weights and states while it answers, by the median token
+  double
+      prompt_flops_per_second;  ///< of a prompt that brings each expert as many tokens as kPlannedPrompt in the model
+};
+
+/// What a probe of such weights reaches on the processor. Nothing when there is no room for one. Takes some seconds.
+std::optional<ProbeSpeed> measure_probe(const ModelConfig& config, const quant::Recipe& recipe, ThreadPool& threads,
+                                        int64_t most_bytes);
 
 }  // namespace minimax::cli

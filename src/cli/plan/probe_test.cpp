@@ -44,16 +44,17 @@ TEST(Probe, NoneWhereThereIsNoRoom) {
   const ModelConfig m1 = read_config(MINIMAX_TESTDATA "/m1");
   ThreadPool threads(1);
   EXPECT_FALSE(probe_config(m1, quant::Recipe::parse("q4", "test"), kGB / 10));
-  EXPECT_FALSE(answer_bandwidth(m1, quant::Recipe::parse("q4", "test"), threads, kGB / 10));
+  EXPECT_FALSE(measure_probe(m1, quant::Recipe::parse("q4", "test"), threads, kGB / 10));
 }
 
 TEST(Probe, MeasuresEveryFormat) {
   ThreadPool threads(2);
   const ModelConfig tiny = synthetic_config("tiny", 2);
   for (const char* text : {"bf16", "q8", "experts-int8", "q6", "q5", "q4", "mxfp4"}) {
-    const auto bandwidth = answer_bandwidth(tiny, quant::Recipe::parse(text, "test"), threads, kGB);
-    ASSERT_TRUE(bandwidth) << text;
-    EXPECT_GT(*bandwidth, 0) << text;
+    const auto speed = measure_probe(tiny, quant::Recipe::parse(text, "test"), threads, kGB);
+    ASSERT_TRUE(speed) << text;
+    EXPECT_GT(speed->bytes_per_second, 0) << text;
+    EXPECT_GT(speed->prompt_flops_per_second, 0) << text;
   }
 }
 
