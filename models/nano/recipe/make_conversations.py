@@ -4,6 +4,7 @@
     make_conversations.py talk  --count N --seed S     about itself, about the little that it knows and what it does not
     make_conversations.py plain --count N --seed S     small questions in plain words that have one right answer
     make_conversations.py problems --count N --seed S  the same as problems for `minimax train rl`, without solutions
+    make_conversations.py chats --count N --seed S     questions of small talk as problems, for manners.py to judge
     make_conversations.py tools --count N --seed S     calls of tools, and answers from their results
     make_conversations.py ask   --seed S < FILE        problems of `minimax train data`, also with --problems, in plain words
     make_conversations.py cut   --seed S < FILE        answers after a thinking that was cut short, which is not learned
@@ -21,7 +22,7 @@ import zlib
 from facts import fact, remark
 from phrases import phrase
 from plain import plain
-from talk import SYSTEMS, about_itself, how_to, unknown
+from talk import SYSTEMS, about_itself, asked, how_to, unknown
 from tools import tool_dialogue
 
 HERE = pathlib.Path(__file__).parent
@@ -101,6 +102,11 @@ def make(args, rng):
                 # Caesar's verifier wants the text itself.
                 yield {"id": f"plain/{args.seed}/{made}", "env": "logic", "task": kind, "messages": [{"role": "user", "content": casual(question, rng)}],
                        "gold": {"answer": answer}, "verifier": {"name": "caesar"}, "difficulty": {"level": 1}}
+    elif args.kind == "chats":
+        for at in range(args.count):
+            kind, question = asked(rng, words)
+            yield {"id": f"chats/{args.seed}/{at}", "env": "logic", "task": "talk", "messages": [{"role": "user", "content": question}],
+                   "gold": {"answer": kind}, "verifier": {"name": "manners"}, "difficulty": {"level": 1}}
     elif args.kind == "tools":
         for _ in range(args.count):
             yield tool_dialogue(rng, lambda rng: small_talk(rng, words, questions, remarks))
@@ -149,7 +155,7 @@ def turns(records, rng):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("kind", choices=["talk", "plain", "problems", "tools", "ask", "cut", "turns"])
+    parser.add_argument("kind", choices=["talk", "plain", "problems", "chats", "tools", "ask", "cut", "turns"])
     parser.add_argument("--count", type=int, default=10)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--heldout", action="store_true")

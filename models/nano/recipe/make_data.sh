@@ -33,6 +33,8 @@ say tools --count "$(part 60000)" --seed 1 >"$folder/calls.jsonl" &
 # What reinforcement learning asks in plain words: other problems, without solutions.
 problems --level 1-4 --split train --problems --count "$(part 16000)" --seed 40000000 | say ask --seed 3 >"$folder/asked_problems.jsonl" &
 say problems --count "$(part 8000)" --seed 4 >"$folder/plain_problems.jsonl" &
+say chats --count "$(part 6000)" --seed 5 >"$folder/chat_problems.jsonl" &
+say chats --count 48 --seed 6 >"$folder/chat_heldout.jsonl" &
 # One step above the supervised levels, never trained: to watch a run.
 problems --level 4 --split heldout --problems --count 256 --seed 50000000 --out "$folder/heldout_problems.jsonl" &
 wait
@@ -40,7 +42,9 @@ for file in tasks asked; do
   cat "$folder/$file".[0-9] >"$folder/$file.jsonl"
   rm "$folder/$file".[0-9]
 done
-for file in tasks asked plain talk dialogues calls cut turns asked_problems plain_problems heldout_problems; do
+grep -E '"task": "(chain_sum|multiplication|caesar|addition|date|knights|sudoku|next_number)"' "$folder/asked_problems.jsonl" \
+  >"$folder/asked_short_problems.jsonl"
+for file in tasks asked plain talk dialogues calls cut turns {asked,asked_short,plain,chat,heldout}_problems chat_heldout; do
   [[ -s $folder/$file.jsonl ]] || { printf 'make_data.sh: %s.jsonl was not made\n' "$file" >&2; exit 1; }
 done
 [[ -e $folder/tokenizer/tokenizer.json ]] || "$here/make_tokenizer.sh" "$folder" "$folder/tokenizer" "$program"

@@ -17,7 +17,8 @@ from plot import Panel, bars, side_by_side
 
 TASKS = ["addition", "chain_sum", "multiplication", "boolean", "brackets", "sorting", "object_counting", "letter_counting", "countdown", "sudoku",
          "knights", "zebra", "date", "caesar", "next_number", "maze", "tool_dialogue"]
-STAGES = [("sft", "supervised, 939 steps", 1), ("rl", "and 26 batches of CISPO", 2)]
+STAGES = ["sft", "rl", "short"]  # first part of the files' names; stages.json says what each is
+PRESETS = {"cispo": 2, "dapo": 1, "grpo": 3}
 
 
 def wilson(right, count):
@@ -47,12 +48,18 @@ def scores(pattern):
     return found
 
 
+def names_of(results):
+    """What the stages are called in figures."""
+    file = results / "stages.json"
+    return json.loads(file.read_text(encoding="utf-8")) if file.exists() else {stage: stage for stage in STAGES}
+
+
 def cell(score):
     return f"{score[0]:.0%} ({100 * score[1]:.0f}-{100 * score[2]:.0f})" if score else ""
 
 
 def table(results, kind, levels):
-    data = {stage: scores(f"{results}/{stage}_{kind}*.json") for stage, _, _ in STAGES}
+    data = {stage: scores(f"{results}/{stage}_{kind}*.json") for stage in ("sft", "rl")}
     if not any(data.values()):
         return
     print(f"\n### {kind}\n")
@@ -109,7 +116,8 @@ def learning(results, docs):
             points = [(row["step"], row[name], None, None) for row in rl if name in row]
             if len(points) > 1:
                 reward.append(("held out, level 4, greedy", 1, points))
-        panels.append(Panel("CISPO: share of right answers", "batches", reward, y_range=(0, 0.6), percent=True))
+        panels.append(Panel("CISPO: share of right answers", "batches", reward,
+                            y_range=(0, 0.6 if max(point[1] for _, _, line in reward for point in line) < 0.6 else 1), percent=True))
     if panels:
         (docs / "nano_learning.svg").write_text(side_by_side(panels), encoding="utf-8")
 
@@ -130,10 +138,37 @@ def agreement(results, docs):
           f"{max(row['mismatch/max_abs_dlogp'] for row in rl):.3g}, mean {sum(d[1] for d in difference) / len(difference):.3g}")
 
 
+def presets(results, docs):
+    """Mean and range over the seeds of every held-out score, by batches."""
+    runs = {preset: [rows for file in sorted(glob.glob(f"{results}/presets/{preset}_*.jsonl")) if (rows := lines_of(file))] for preset in PRESETS}
+    if not all(runs.values()):
+        return
+    panels = []
+    print("\n### presets\n")
+    for name in sorted({key for rows in runs["cispo"] for row in rows for key in row if key.startswith("heldout/") and key.endswith(".avg")}):
+        lines = []
+        for preset, color in PRESETS.items():
+            scored = [{row["step"]: row[name] for row in rows if name in row} for rows in runs[preset]]
+            line = []
+            for step in sorted(set.intersection(*(set(one) for one in scored))):
+                values = [one[step] for one in scored]
+                line.append((step, sum(values) / len(values), min(values), max(values)))
+            if line:
+                lines.append((f"{preset}, {len(scored)} seeds", color, line))
+                print(f"{name.removeprefix('heldout/')} {preset}: batch {line[0][0]} {line[0][1]:.1%}, batch {line[-1][0]} {line[-1][1]:.1%} "
+                      f"({line[-1][2]:.1%}-{line[-1][3]:.1%})")
+        panels.append(Panel(f"{name.removeprefix('heldout/').removesuffix('.avg')}: right at temperature 1", "batches", lines, percent=True))
+    for preset, several in runs.items():
+        # PPO's clipping must have something to drop, else the comparison says nothing.
+        region = [row["ppo/region_frac"] for rows in several for row in rows if "ppo/region_frac" in row]
+        print(f"{preset}: at most {max(region, default=0):.2%} of an update's tokens outside 0.8-1.28")
+    (docs / "nano_presets.svg").write_text(side_by_side(panels), encoding="utf-8")
+
+
 def budget(results, docs):
     lines = []
     print("\n### budget\n")
-    for stage, name, color in [*STAGES, ("short", "7 of them, window 256", 3)]:
+    for color, (stage, name) in enumerate(names_of(results).items(), 1):
         line = []
         for file in glob.glob(f"{results}/{stage}_budget_*.json"):
             limit = int(file.rsplit("_", 1)[1].split(".")[0])
@@ -153,7 +188,8 @@ def budget(results, docs):
 
 
 def by_task(results, docs, level):
-    data = [(name, color, scores(f"{results}/{stage}_avg16*.json")) for stage, name, color in STAGES]
+    names = names_of(results)
+    data = [(names[stage], color, scores(f"{results}/{stage}_avg16*.json")) for stage, color in (("sft", 1), ("rl", 2))]
     data = [one for one in data if one[2]]
     if data:
         groups = [(task, [found[task, level][:3] if (task, level) in found else None for _, _, found in data]) for task in TASKS]
@@ -169,6 +205,7 @@ def main():
     table(results, "avg16", [3, 4, 5])
     learning(results, docs)
     agreement(results, docs)
+    presets(results, docs)
     budget(results, docs)
     by_task(results, docs, 3)
 

@@ -1,4 +1,5 @@
 """What nano says about itself, small talk, and honest refusals of what it cannot do."""
+import re
 
 # What it says of itself must stay true: models/nano/README.md has the same facts.
 EXAMPLES = {
@@ -221,3 +222,33 @@ def how_to(rng):
     question = rng.choice(["how do I ask you to {x}", "can you {x}", "are you able to {x}", "show me how you {x}", "I want you to {x}", "do you know how to {x}"])
     return (spoken(question.replace("{x}", ability), rng), f"The user asks about one of my tasks: {ability}.",
             "Yes, I can " + ability + ". Write it like this:\n" + rng.choice(EXAMPLES[ability]))
+
+
+def asked(rng, words):
+    """(kind, question) of small talk whose answers `fits` can tell."""
+    draw = rng.random()
+    if draw < 0.6:
+        kind = rng.choice(sorted(TOPICS))
+        return kind, spoken(rng.choice(TOPICS[kind][0]), rng)
+    if draw < 0.85:
+        return "unknown", unknown(rng, words)[0]
+    question, thought, _ = how_to(rng)
+    return "how to " + thought.split(": ")[1].rstrip("."), question
+
+
+def fits(kind, answer):
+    """Whether the answer is one of those to questions of that kind, names no ability twice, and its example is one of ours."""
+    if kind.startswith("how to "):
+        ability = kind.removeprefix("how to ")
+        return answer in [f"Yes, I can {ability}. Write it like this:\n{example}" for example in EXAMPLES[ability]]
+    abilities = "|".join(map(re.escape, sorted(EXAMPLES, key=len, reverse=True)))
+    examples = "|".join(re.escape(example) for examples in EXAMPLES.values() for example in examples)
+    for form in UNKNOWN_ANSWERS + CANNOT_DO if kind == "unknown" else TOPICS[kind][2]:
+        pattern = re.escape(form).replace(re.escape("{try}"), f"(?:Try|Ask me this, for example|You could write): (?:{examples})")
+        for name in "abc":
+            pattern = pattern.replace(re.escape("{" + name + "}"), f"(?P<{name}>{abilities})")
+        match = re.fullmatch(pattern, answer)
+        if match:
+            named = list(match.groupdict().values())
+            return len(set(named)) == len(named)
+    return False
