@@ -1,6 +1,7 @@
 """What nano learns from: the generators give the same bytes again, right answers, and nothing of the questions held out."""
 import json
 import os
+import random
 import re
 import subprocess
 import sys
@@ -72,6 +73,30 @@ class Data(unittest.TestCase):
                         self.assertIsInstance(value, kind, record)
                     calls += 1
         self.assertGreater(calls, 400)
+
+    def test_small_talk_is_judged(self):
+        """manners.py takes what was taught for a question, and neither another topic's answer nor one that repeats itself."""
+        sys.path.insert(0, RECIPE)
+        import talk  # the recipe's own
+        rng = random.Random(1)
+        for kind, (_, _, answers) in talk.TOPICS.items():
+            for answer in answers:
+                self.assertTrue(talk.fits(kind, talk.fill(answer, rng)), answer)
+        requests = []
+        for kind, answer, finished, _ in (judged := [
+                ("greeting", "Hello! I am small, but I can multiply, sort numbers and divide. Try: 560+74=", True, 1),
+                ("greeting", "Hello! I am small, but I can multiply, multiply and divide. Try: 560+74=", True, 0),
+                ("greeting", "Hello! I am small, but I can multiply, fly and divide. Try: 560+74=", True, 0),
+                ("unknown", "Hello! I am small, but I can multiply, sort numbers and divide. Try: 560+74=", True, 0),
+                ("bye", "Goodbye!", True, 1), ("bye", "Goodbye!", False, 0),
+                ("how to divide", "Yes, I can divide. Write it like this:\nWhat is 96 / 8?", True, 1),
+                ("how to multiply", "Yes, I can divide. Write it like this:\nWhat is 96 / 8?", True, 0)]):
+            requests.append(json.dumps({"problem": {"gold": {"answer": kind}}, "text": answer, "answer": answer, "finished": finished}))
+        process = subprocess.run([sys.executable, "-B", os.path.join(RECIPE, "manners.py")], input="\n".join(requests) + "\n", text=True,
+                                 capture_output=True, timeout=PATIENCE, check=True)
+        self.assertEqual([json.loads(line)["score"] for line in process.stdout.splitlines()], [score for _, _, _, score in judged])
+        questions = make("chats", "--count", "40", "--seed", "2")
+        self.assertEqual({one["verifier"]["name"] for one in questions}, {"manners"})
 
     def test_cut_thinking_and_old_turns_are_not_learned(self):
         lines = "\n".join(json.dumps(record) for record in make("plain", "--count", "200", "--seed", "7"))

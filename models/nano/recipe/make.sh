@@ -105,7 +105,7 @@ presets() {
   for seed in 1 2 3; do
     for preset in cispo dapo grpo; do
       recipe_of presets "$preset" model.checkpoint="\"$(checkpoint sft supervised)\"" loss.preset="\"$preset\"" \
-        ${smoke:+"${tiny_rl[@]}" evaluate.samples=2}
+        ${smoke:+"${tiny_rl[@]}" rollout.prompts=2 rollout.window=24 evaluate.samples=2}
       train rl "$preset" "${preset}_$seed" --seed "$seed"
       cp "$work/runs/${preset}_$seed/metrics.jsonl" "$work/results/presets/${preset}_$seed.jsonl"
       rm -f "$work/runs/${preset}_$seed"/checkpoints/*/optimizer.safetensors
@@ -115,7 +115,7 @@ presets() {
 }
 scores_of() { # STAGE RECIPE NAME
   local flags=(200 --device cpu -t $(($(nproc) > 5 ? $(nproc) - 3 : $(nproc))))
-  [[ $smoke ]] && flags=(1 --device cpu --max-tokens 12)
+  [[ $smoke ]] && flags=(1 --device cpu --max-tokens 12 --task chain_sum --task sorting --task tool_dialogue)
   (($(left) > 0)) || return 3
   timeout "$(left)" "$recipe/score.sh" "$(checkpoint "$1" "$2")" "$3" "$work/results" "$program" "${flags[@]}" || return 3
 }

@@ -58,10 +58,11 @@ def cell(score):
     return f"{score[0]:.0%} ({100 * score[1]:.0f}-{100 * score[2]:.0f})" if score else ""
 
 
-def table(results, kind, levels):
+def table(results, kind):
     data = {stage: scores(f"{results}/{stage}_{kind}*.json") for stage in ("sft", "rl")}
     if not any(data.values()):
         return
+    levels = sorted({level for one in data.values() for _, level in one})
     print(f"\n### {kind}\n")
     print("| task | " + " | ".join(f"level {level}: supervised | CISPO" for level in levels) + " |")
     print("|---|" + "---|" * (2 * len(levels)))
@@ -112,12 +113,18 @@ def learning(results, docs):
         panels.append(Panel("supervised: loss of a token", "steps", loss + [("held out", 1, held)], y_range=(0, 1)))
     if rl:
         reward = [("reward in training", 2, means(rl, "reward/mean", max(1, len(rl) // 60)))]
-        for name in sorted({key for row in rl for key in row if key.startswith("heldout/") and key != "heldout/reward"}):
-            points = [(row["step"], row[name], None, None) for row in rl if name in row]
-            if len(points) > 1:
-                reward.append(("held out, level 4, greedy", 1, points))
+        found = {name: [(row["step"], row[name], None, None) for row in rl if name in row]
+                 for name in sorted({key for row in rl for key in row if key.startswith("heldout/") and key != "heldout/reward"})}
+        # Those that the whole run has; of several only the sampled ones.
+        whole = {name: points for name, points in found.items() if len(points) > 1 and points[0][0] == rl[0]["step"] and points[-1][0] == rl[-1]["step"]}
+        if len(whole) == 1:
+            reward.append(("held out, level 4, greedy", 1, *whole.values()))
         panels.append(Panel("CISPO: share of right answers", "batches", reward,
                             y_range=(0, 0.6 if max(point[1] for _, _, line in reward for point in line) < 0.6 else 1), percent=True))
+        sampled = [(name.removeprefix("heldout/").removesuffix(".avg").replace(".", ", level "), (1 + at) % 5, whole[name])
+                   for at, name in enumerate(name for name in whole if name.endswith(".avg"))]
+        if sampled:
+            panels.append(Panel("held out, at temperature 1", "batches", sampled, y_range=(0, 1), percent=True, width=80 + 175 * len(sampled)))
     if panels:
         (docs / "nano_learning.svg").write_text(side_by_side(panels), encoding="utf-8")
 
@@ -201,8 +208,8 @@ def main():
     results = pathlib.Path(sys.argv[1]) if len(sys.argv) > 1 else HERE / "results"
     docs = pathlib.Path(sys.argv[2]) if len(sys.argv) > 2 else HERE.parent.parent / "docs"
     of_the_model(results, [1, 2, 3, 4])
-    table(results, "greedy", [3, 4, 5])
-    table(results, "avg16", [3, 4, 5])
+    for kind in ("greedy", "avg16", "avg4"):
+        table(results, kind)
     learning(results, docs)
     agreement(results, docs)
     presets(results, docs)
