@@ -72,7 +72,7 @@ class Plan(unittest.TestCase):
     def test_table(self):
         stdout = self.ok(os.path.dirname(M1), *ELSEWHERE, "--type", "q4", "-c", "1000")
         self.assertRegex(stdout, r"(?m)^456 B parameters, 80 layers; a sequence of 1000 tokens")
-        self.assertRegex(stdout, r"(?m)^q4 +4\.27 +244 GB +memory +- +25\.8 GB +- +3\.8\d? ")
+        self.assertRegex(stdout, r"(?m)^q4 +4\.27 +244 GB +memory +- +25\.8 GB +- +- +3\.8\d? ")
         self.assertRegex(stdout, r"(?m)^bf16 +16\.00 +912 GB +disk too ")
         self.assertRegex(stdout, r"(?m)^ram +11\.3 GB +231 GB +2560 ")
 
