@@ -8,50 +8,17 @@
 #include <cstring>
 
 #include "io/test_folder.h"
-#include "rl/test_policy.h"
+#include "rl/test_loop.h"
 
 namespace minimax::rl {
 namespace {
 
+using test::Loop;
+using test::loss_options;
 using test::Policy;
+using test::small_options;
+using test::small_rollout;
 using testing::HasSubstr;
-
-train::TrainerOptions loss_options(const train::PolicyLoss& loss) {
-  train::TrainerOptions options;
-  options.pass.policy = loss;
-  return options;
-}
-
-PolicyOptions small_options(double rate) {
-  PolicyOptions options;
-  options.prompts_per_batch = 4;
-  options.minibatches = 2;
-  options.schedule = {.peak = rate};
-  options.windows = {10};
-  options.rollback_after = 0;
-  options.pass_tokens = 256;
-  return options;
-}
-
-RolloutOptions small_rollout() {
-  RolloutOptions options;
-  options.group_size = 4;
-  options.scorer = test::score_by_bytes;
-  return options;
-}
-
-/// Engine, trainer, curriculum and loop together.
-struct Loop {
-  explicit Loop(PolicyOptions options, const train::PolicyLoss& loss = train::PolicyLoss::cispo(),
-                RolloutOptions rollout = small_rollout())
-      : policy(loss_options(loss)),
-        curriculum(test::additions()),
-        trainer(policy.engine, policy.trainer, policy.tokenizer, curriculum, std::move(rollout), std::move(options)) {}
-
-  Policy policy;
-  Curriculum curriculum;
-  PolicyTrainer trainer;
-};
 
 // Suites whose names begin with Ladder are the steps of the exactness ladder, docs/rl.md.
 
@@ -109,40 +76,6 @@ TEST(LadderI, DecodedLogProbsAreThoseOfTheTrainersForward) {
     compared += static_cast<int64_t>(decoded.size());
   }
   EXPECT_GT(compared, 64);
-}
-
-// Rate 0, batch after batch: engine and trainer give the same bits, and nothing that should be still moves.
-TEST(LadderJ, StaysFlatWithoutLearning) {
-  PolicyOptions options = small_options(0);
-  options.prompts_per_batch = 2;
-  options.windows = {6};
-  Loop loop(options);
-  const std::vector<float> before = loop.policy.weights();
-  int64_t trained = 0, tokens = 0;
-  for (int batch = 0; batch < 200; ++batch) {
-    const BatchReport report = loop.trainer.step();
-    if (!report.trained) continue;
-    ++trained;
-    const Metrics& metrics = report.metrics;
-    tokens += static_cast<int64_t>(metrics.at("mismatch/tokens"));
-    EXPECT_EQ(metrics.at("mismatch/same_bits"), 1);
-    EXPECT_EQ(metrics.at("mismatch/max_abs_dlogp"), 0);
-    EXPECT_EQ(metrics.at("mismatch/max_abs_dprob"), 0);
-    EXPECT_EQ(metrics.at("mismatch/ess"), 1);
-    EXPECT_EQ(metrics.at("moe/flip_rate"), 0);
-    for (const Metrics& update : report.updates) {
-      EXPECT_EQ(update.at("ratio/mean"), 1);
-      EXPECT_EQ(update.at("ratio/max"), 1);
-      EXPECT_EQ(update.at("kl/k1"), 0);
-      EXPECT_EQ(update.at("kl/k3"), 0);
-      EXPECT_EQ(update.at("cispo/capfrac"), 0);
-      EXPECT_EQ(update.at("ppo/region_frac"), 0);
-      EXPECT_GT(update.at("grad/norm"), 0);
-    }
-  }
-  EXPECT_GT(trained, 150);
-  EXPECT_GT(tokens, 5000);
-  EXPECT_EQ(loop.policy.weights(), before);
 }
 
 // On-policy the loss is -mean(A log pi), and every preset has the same gradient as plain REINFORCE.
@@ -225,39 +158,6 @@ TEST(PolicyTrainer, AFailingVerifierLeavesSamplesOut) {
   for (const Group& group : report.groups)
     for (const Sample& sample : group.samples)
       EXPECT_EQ(std::isnan(sample.reward), sample.score.why.find("out of order") != std::string::npos);
-}
-
-// Learning goes where the reward is, and against it with the sign of the advantages turned.
-TEST(PolicyTrainer, RewardRises) {
-  PolicyOptions options = small_options(0.01);
-  options.prompts_per_batch = 8;
-  options.schedule.warmup_steps = 8;
-  RolloutOptions rollout = small_rollout();
-  rollout.group_size = 8;
-  Loop loop(options, train::PolicyLoss::cispo(), rollout);
-  double first = 0, last = 0;
-  for (int batch = 0; batch < 16; ++batch) {
-    const double reward = loop.trainer.step().metrics.at("reward/mean");
-    (batch < 3 ? first : last) += batch < 3 || batch >= 13 ? reward / 3 : 0;
-  }
-  RecordProperty("first", std::to_string(first));
-  RecordProperty("last", std::to_string(last));
-  EXPECT_LT(first, 0.75);
-  EXPECT_GT(last, first + 0.2);
-
-  RolloutOptions turned = rollout;
-  turned.scorer = [](const Problem& problem, const Attempt& attempt) {
-    Score score = test::score_by_bytes(problem, attempt);
-    score.score = 1 - *score.score;
-    return score;
-  };
-  Loop against(options, train::PolicyLoss::cispo(), turned);
-  double ascii = 0;
-  for (int batch = 0; batch < 16; ++batch) {
-    const BatchReport report = against.trainer.step();
-    if (batch >= 13) ascii += (1 - report.metrics.at("reward/mean")) / 3;
-  }
-  EXPECT_LT(ascii, first - 0.2);
 }
 
 // Several updates on one batch: the first is on-policy, later ones are not, and the router's choices stay those of the
