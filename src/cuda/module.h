@@ -10,7 +10,7 @@ struct Kernels;
 extern "C" {
 
 /// Raised with every change below and in cuda/kernels.h; a module of another number is not used.
-#define MINIMAX_CUDA_ABI 5
+#define MINIMAX_CUDA_ABI 6
 
 /// One device. Versions and sizes as in minimax::GpuInfo.
 struct MinimaxCudaDevice {

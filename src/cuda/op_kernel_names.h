@@ -38,6 +38,13 @@
   X(combine_pairs)          \
   X(pair_dots)              \
   X(expert_rows)            \
+  X(quantize_rows)          \
+  X(packed_few_rows)        \
+  X(packed_expert_rows)     \
+  X(packed_operand)         \
+  X(packed_product)         \
+  X(packed_product_simple)  \
+  X(packed_take_rows)       \
   X(store_kv)               \
   X(attention)              \
   X(attention_simple)       \

@@ -5,6 +5,8 @@
 
 #include <cstdint>
 
+#include "quant/format.h"
+
 namespace minimax::cuda {
 
 /// A cudaStream_t; null is the device's default stream.
@@ -68,6 +70,42 @@ struct ExpertRowsArgs {
   Type type = Type::kBFloat16;
   float* hidden_rows = nullptr;  ///< workspace [tokens * top_k, ffn]
   float* out = nullptr;          ///< [tokens, hidden]
+  int64_t tokens = 0, top_k = 0, hidden = 0, ffn = 0;
+};
+
+/// As many columns as an operand of packed_product has for k terms.
+constexpr int64_t packed_columns(int64_t k) {
+  return (k + 63) / 64 * 64;
+}
+
+/// A product with a matrix in panels (docs/formats.md). product: b and b2 are panels, their group strides bytes;
+/// nothing is transposed, accumulated or a sum over groups. a: float32, for float32 outputs and sums of exact products;
+/// or bfloat16 as packed_operand makes it, a_parts and a_part_columns (packed_columns(k)) always given. With b2 the
+/// output has a's type: bfloat16 as an operand again, [m, packed_columns(n)]. Without, it is float32.
+struct PackedProductArgs {
+  ProductArgs product;
+  quant::Format format = quant::Format::kQ8;
+};
+
+/// Rows of activations as integers of 15 bits: x = scale * (128 * high + low). Of k numbers, padded to whole groups.
+struct QuantizedRows {
+  int8_t* codes = nullptr;  ///< [rows, 2, padded]: high parts, low parts; zeros behind k
+  float* scales = nullptr;  ///< [rows, blocks of 256]
+  int32_t* sums = nullptr;  ///< [rows, groups of 32] of 128 * high + low
+};
+
+/// Experts of few tokens, packed: every pair reads its expert's matrices. As ExpertRowsArgs; strides are bytes.
+struct PackedExpertRowsArgs {
+  const int32_t* chosen = nullptr;
+  const float* weights = nullptr;
+  const void *gate = nullptr, *up = nullptr, *down = nullptr;
+  int64_t gate_stride = 0, up_stride = 0, down_stride = 0;
+  quant::Format format = quant::Format::kQ8;  ///< of gate and up
+  quant::Format down_format = quant::Format::kQ8;
+  QuantizedRows x;               ///< [tokens] of hidden, as quantize_rows left them
+  float* hidden_rows = nullptr;  ///< workspace [tokens * top_k, ffn]
+  QuantizedRows h;               ///< workspace [tokens * top_k] of ffn
+  float* out = nullptr;
   int64_t tokens = 0, top_k = 0, hidden = 0, ffn = 0;
 };
 
@@ -237,6 +275,23 @@ struct OpKernels {
   Failure (*pair_dots)(const float* dout, const float* rows, const int32_t* row_of, float* dweights, int64_t pairs,
                        int64_t top_k, int64_t hidden, Stream);
   Failure (*expert_rows)(const ExpertRowsArgs&, Stream);
+
+  /// Any rows; activations keep 15 bits of their blocks' largest.
+  Failure (*quantize_rows)(const float* x, int64_t rows, int64_t k, const QuantizedRows& out, Stream);
+  /// out[rows, n] for at most kFewRows rows: the packed bytes are the cost. Sums over 128 terms are exact.
+  Failure (*packed_few_rows)(const QuantizedRows& x, const void* panels, quant::Format, float* out, int64_t rows,
+                             int64_t n, int64_t k, Stream);
+  Failure (*packed_expert_rows)(const PackedExpertRowsArgs&, Stream);
+  /// bfloat16 out[row, part, packed_columns(k)]: x as the sum of `parts` (1 or 2) numbers, columns ordered within each
+  /// 32 as packed_product reads them. With `order` (starts not null) rows are those of the sorted pairs, zeros between.
+  Failure (*packed_operand)(const float* x, int64_t rows, int64_t k, int64_t parts, const ExpertOrder& order,
+                            int64_t experts, int64_t top_k, void* out, Stream);
+  Failure (*packed_product)(const PackedProductArgs&, Stream);
+  /// The same on float32 units: for float32 operands, for other GPUs, and the check of it.
+  Failure (*packed_product_simple)(const PackedProductArgs&, Stream);
+  /// out[i] = row indices[i] of a packed table; an index outside gives NaN.
+  Failure (*packed_take_rows)(const void* panels, quant::Format, int64_t table_rows, const int32_t* indices, float* out,
+                              int64_t count, int64_t width, Stream);
 
   /// k, v: [tokens, kv_heads * head_dim] into their pages.
   Failure (*store_kv)(const float* k, const float* v, const int32_t* positions, const int32_t* cu_seqlens,
