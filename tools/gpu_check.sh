@@ -5,9 +5,9 @@
 #                                    there, run FOLDER/gpu_check.sh
 set -euo pipefail
 here=$(dirname -- "$(readlink -f -- "${BASH_SOURCE[0]}")")
-programs=(cuda_lightning_gpu_test cuda_attention_gpu_test cuda_product_gpu_test ops_ops_gpu_test tests_model_gpu_test
-          tests_engine_gpu_test tests_rollout_gpu_test tests_long_gpu_test cuda_kernels_gpu_bench ops_gpu_bench
-          train_gpu_bench)
+programs=(cuda_lightning_gpu_test cuda_attention_gpu_test cuda_product_gpu_test cuda_packed_gpu_test ops_ops_gpu_test
+          ops_packed_gpu_test tests_model_gpu_test tests_engine_gpu_test tests_rollout_gpu_test tests_long_gpu_test
+          cuda_kernels_gpu_bench ops_gpu_bench train_gpu_bench)
 
 # run_all FOLDER MODULE: every program, also after one failed.
 run_all() {

@@ -73,15 +73,11 @@ struct ExpertRowsArgs {
   int64_t tokens = 0, top_k = 0, hidden = 0, ffn = 0;
 };
 
-/// As many columns as an operand of packed_product has for k terms.
-constexpr int64_t packed_columns(int64_t k) {
-  return (k + 63) / 64 * 64;
-}
-
-/// A product with a matrix in panels (docs/formats.md). product: b and b2 are panels, their group strides bytes;
-/// nothing is transposed, accumulated or a sum over groups. a: float32, for float32 outputs and sums of exact products;
-/// or bfloat16 as packed_operand makes it, a_parts and a_part_columns (packed_columns(k)) always given. With b2 the
-/// output has a's type: bfloat16 as an operand again, [m, packed_columns(n)]. Without, it is float32.
+/// A product with a matrix in panels (docs/formats.md; packed_columns: cuda/packed_words.h). product: b and b2 are
+/// panels, their group strides bytes; nothing is transposed, accumulated or a sum over groups. a: float32, for float32
+/// outputs and sums of exact products; or bfloat16 as packed_operand makes it, a_parts and a_part_columns
+/// (packed_columns(k)) always given. With b2 the output has a's type: bfloat16 as an operand again, [m,
+/// packed_columns(n)]. Without, it is float32.
 struct PackedProductArgs {
   ProductArgs product;
   quant::Format format = quant::Format::kQ8;

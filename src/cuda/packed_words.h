@@ -86,6 +86,10 @@ MM_BOTH float e8m0_value(uint32_t byte) {
   return float_of_bits(byte == 255 ? 0x7fffffffu : byte == 0 ? 0x00400000u : byte << 23);
 }
 
+/// As many columns as an operand of packed_product has for k terms.
+MM_BOTH constexpr int64_t packed_columns(int64_t k) {
+  return (k + 63) / 64 * 64;
+}
 /// Which input of its group stands in column `column` of an operand whose columns are ordered for warpgroup products
 /// with a in registers: there lane t has terms 2 t, 2 t + 1, 2 t + 8 and 2 t + 9 of each 16.
 MM_BOTH constexpr int input_of_column(int column) {

@@ -12,14 +12,18 @@ constexpr int64_t kFewTerms = 128;
 /// Rows from which on a product has several tiles for each multiprocessor.
 constexpr int64_t kManyRows = 2048;
 
+/// Of a product of many rows: its blocks take tiles as they become free. What it returns must outlive the launch.
+inline Tensor tiles_in_turn(const Context& ctx, ProductArgs& args) {
+  if (args.m < kManyRows || args.groups_are_terms) return {};
+  const Tensor next_tile = ctx.empty({1}, DType::kInt32);
+  gpu_of(ctx).fill(next_tile.raw(), 0, next_tile.bytes());
+  args.next_tile = indices(next_tile);
+  return next_tile;
+}
+
 inline void run_product(const Context& ctx, ProductArgs args) {
   Gpu& gpu = gpu_of(ctx);
-  Tensor next_tile;
-  if (args.m >= kManyRows && !args.groups_are_terms) {
-    next_tile = ctx.empty({1}, DType::kInt32);
-    gpu.fill(next_tile.raw(), 0, next_tile.bytes());
-    args.next_tile = indices(next_tile);
-  }
+  const Tensor next_tile = tiles_in_turn(ctx, args);
   gpu.check(gpu.op().product(args, gpu.stream()));
 }
 

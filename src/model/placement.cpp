@@ -34,7 +34,7 @@ void add_adapter(const LowRank& adapter, const Tensor& weight, ThreadPool* threa
   threads ? threads->parallel_for(weight.dim(0), 16, add) : add(0, weight.dim(0));
 }
 
-/// The matrix as dense numbers of a type: a GPU has no kernels for packed weights yet.
+/// The matrix as dense numbers of a type.
 Tensor dense(const Weight& weight, DType dtype, ThreadPool* threads) {
   if (!weight.format) return as_dtype(weight.data, dtype);
   const int64_t rows = weight.outputs(), columns = weight.inputs();
@@ -80,6 +80,13 @@ class Placement {
       x = to_memory(as_dtype(x, dtype), &gpu_);
   }
   void matrix(Weight& weight) {
+    if (stays_packed(weight)) {
+      if (measuring_)
+        bytes_ += weight.data.bytes();
+      else
+        weight.data = to_memory(weight.data, &gpu_);
+      return;
+    }
     const DType dtype = matrix_dtype(weight);
     if (measuring_)
       bytes_ += weight.outputs() * weight.inputs() * size_of(dtype);
@@ -88,8 +95,40 @@ class Placement {
   }
   void exact(Tensor& x) { put(x, DType::kFloat32); }
 
+  /// An adapter is added to numbers.
+  bool stays_packed(const Weight& weight) const { return weight.format && !weight.adapter && !dtype_; }
+  /// Whether one launch can serve them packed.
+  bool packed_alike(const std::vector<ExpertWeights>& experts) const {
+    return std::all_of(experts.begin(), experts.end(), [&](const ExpertWeights& expert) {
+      return stays_packed(expert.gate) && stays_packed(expert.up) && stays_packed(expert.down) &&
+             expert.gate.format == experts[0].gate.format && expert.up.format == experts[0].gate.format &&
+             expert.down.format == experts[0].down.format;
+    });
+  }
+  void side_by_side(std::vector<ExpertWeights>& experts) {
+    int64_t size = 0;
+    for (const Weight* weight : {&experts[0].gate, &experts[0].up, &experts[0].down}) size += weight->data.bytes();
+    size *= static_cast<int64_t>(experts.size());
+    bytes_ += size;
+    if (measuring_) return;
+    const Tensor block = Tensor::empty({size}, DType::kUInt8, &gpu_);
+    int64_t next = 0;
+    for (ExpertWeights& expert : experts)
+      for (Weight* weight : {&expert.gate, &expert.up, &expert.down}) {
+        const int64_t bytes = weight->data.bytes();
+        const Tensor place = block.rows(next, next + bytes).view(weight->data.shape());
+        copy_bytes(weight->data, place);
+        weight->data = place;
+        next += bytes;
+      }
+  }
+
   void experts(std::vector<ExpertWeights>& experts) {
     if (experts.empty()) return;
+    if (packed_alike(experts)) {
+      side_by_side(experts);
+      return;
+    }
     const DType dtype = matrix_dtype(experts[0].gate);
     const int64_t size = experts[0].gate.outputs() * experts[0].gate.inputs();
     const auto count = static_cast<int64_t>(experts.size());

@@ -71,11 +71,58 @@ TEST_F(PlacementTest, SmallFloat32MatricesAreNotRounded) {
             DType::kBFloat16);
 }
 
-TEST_F(PlacementTest, PackedMatricesLieThereUnpacked) {
+std::vector<uint8_t> bytes_of(const Tensor& x) {
+  const Tensor there = to_host(x);
+  return {there.span<uint8_t>().begin(), there.span<uint8_t>().end()};
+}
+
+TEST_F(PlacementTest, PackedMatricesStayPacked) {
+  MiniMaxM1 host = random_model(small(64), DType::kFloat32, 1, threads);
+  quantize_weights(
+      host,
+      [](const std::string& name) {
+        return name.find("w2") == std::string::npos ? quant::Format::kQ4 : quant::Format::kQ8;
+      },
+      threads);
+  const MiniMaxM1 placed = place_model(ctx, host);
+  EXPECT_EQ(placed.lm_head.format, quant::Format::kQ4);
+  EXPECT_EQ(bytes_of(placed.lm_head.data), bytes_of(host.lm_head.data));
+  EXPECT_EQ(placed.lm_head.data.device(), Device::kCuda);
+  for (size_t layer = 0; layer < placed.layers.size(); ++layer) {
+    const std::vector<ExpertWeights>&got = placed.layers[layer].moe.experts, &want = host.layers[layer].moe.experts;
+    for (const auto which : {&ExpertWeights::gate, &ExpertWeights::up, &ExpertWeights::down}) {
+      const auto address = [&](size_t e) { return static_cast<const char*>((got[e].*which).data.raw()); };
+      for (size_t e = 0; e < got.size(); ++e) {
+        EXPECT_EQ((got[e].*which).format, (want[e].*which).format);
+        EXPECT_EQ((got[e].*which).shape(), (want[e].*which).shape());
+        EXPECT_EQ(bytes_of((got[e].*which).data), bytes_of((want[e].*which).data));
+        EXPECT_EQ(address(e) - address(0), static_cast<int64_t>(e) * (address(1) - address(0)));
+        EXPECT_EQ((address(e) - static_cast<const char*>(got[0].gate.data.raw())) % 64, 0);
+      }
+    }
+  }
+  EXPECT_TRUE(placed.layers[0].moe.shared->expert.up.format);
+}
+
+TEST_F(PlacementTest, ExpertsOfSeveralFormatsLieThereUnpacked) {
+  MiniMaxM1 host = random_model(small(64), DType::kFloat32, 1, threads);
+  quantize_weights(
+      host,
+      [](const std::string& name) {
+        return name.find("experts.1.") == std::string::npos ? quant::Format::kQ4 : quant::Format::kQ8;
+      },
+      threads);
+  const MiniMaxM1 placed = place_model(ctx, host);
+  for (const DecoderLayer& layer : placed.layers)
+    for (const ExpertWeights& expert : layer.moe.experts) EXPECT_FALSE(expert.gate.format || expert.down.format);
+  EXPECT_TRUE(placed.lm_head.format);
+}
+
+TEST_F(PlacementTest, PackedMatricesAreUnpackedForADType) {
   MiniMaxM1 host = random_model(small(64), DType::kFloat32, 1, threads);
   quantize_weights(host, [](const std::string&) { return quant::Format::kQ8; }, threads);
   ASSERT_TRUE(host.layers[1].moe.experts[2].down.format);
-  const MiniMaxM1 placed = place_model(ctx, host);
+  const MiniMaxM1 placed = place_model(ctx, host, DType::kFloat32);
   const auto expect_same = [](const Weight& got, const Weight& packed) {
     EXPECT_FALSE(got.format);
     ASSERT_EQ(got.shape(), packed.shape());

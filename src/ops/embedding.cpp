@@ -3,6 +3,7 @@
 #include "core/tape.h"
 #include "cpu/elementwise.h"
 #include "cpu/gradient.h"
+#include "cuda/packed.h"
 #include "cuda/row_ops.h"
 
 namespace minimax::ops {
@@ -18,13 +19,13 @@ Tensor embedding(const Context& ctx, const Weight& table, const Tensor& tokens) 
   MM_CHECK_DTYPE(tokens, DType::kInt32);
   MM_CHECK(tokens.rank() == 1, "embedding: tokens are ", tokens.shape(), ", expected [tokens]");
   MM_CHECK(table.shape().rank() == 2, "embedding: table is ", table.shape(), ", expected [vocab, hidden]");
-  MM_CHECK(!table.format || ctx.device == Device::kCpu, "embedding: a ", quant::name(*table.format),
-           " table, expected a dense one on a GPU");
+  MM_CHECK(!table.format || ctx.device == Device::kCpu || !ctx.tape, "embedding: a ", quant::name(*table.format),
+           " table, expected a dense one in training on a GPU");
   if (tokens.device() == Device::kCpu) check_tokens(tokens, table.outputs());
   Tensor out = ctx.empty({tokens.dim(0), table.inputs()});
   const Tensor ids = to_memory(tokens, ctx.gpu);
   if (ctx.device == Device::kCuda)
-    cuda::embedding(ctx, table.data, ids, out);
+    table.format ? cuda::packed_embedding(ctx, table, ids, out) : cuda::embedding(ctx, table.data, ids, out);
   else
     cpu::embedding(ctx, table, ids, out);
   if (ctx.tape)

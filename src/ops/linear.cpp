@@ -4,6 +4,7 @@
 #include "cpu/gradient.h"
 #include "cpu/linear.h"
 #include "cuda/matmul.h"
+#include "cuda/packed.h"
 #include "ops/activation.h"
 #include "ops/input_observer.h"
 
@@ -14,8 +15,8 @@ void check(const Context& ctx, const Tensor& x, const Weight& weight) {
   MM_CHECK_DTYPE(x, DType::kFloat32);
   MM_CHECK(x.rank() == 2 && weight.shape().rank() == 2 && weight.inputs() == x.dim(1), "linear: weight ",
            weight.shape(), " for x ", x.shape());
-  MM_CHECK(!weight.format || ctx.device == Device::kCpu, "linear: a ", quant::name(*weight.format),
-           " weight, expected a dense one on a GPU");
+  MM_CHECK(!weight.format || ctx.device == Device::kCpu || !ctx.tape, "linear: a ", quant::name(*weight.format),
+           " weight, expected a dense one in training on a GPU");
   MM_CHECK(!weight.adapter || ctx.device == Device::kCpu,
            "linear: a weight with an adapter, expected one without on a "
            "GPU");
@@ -42,7 +43,7 @@ Tensor product(const Context& ctx, const Tensor& x, const Weight& weight, cuda::
   check(ctx, x, weight);
   Tensor out = ctx.empty({x.dim(0), weight.outputs()});
   if (ctx.device == Device::kCuda)
-    cuda::linear(ctx, x, weight.data, operand, out);
+    weight.format ? cuda::packed_linear(ctx, x, weight, operand, out) : cuda::linear(ctx, x, weight.data, operand, out);
   else
     weight.format&& exact ? cpu::linear_in_two_parts(ctx, x, weight, out) : cpu::linear(ctx, x, weight, out);
   record(ctx, x, weight, out);

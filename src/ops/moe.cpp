@@ -8,6 +8,7 @@
 #include "core/tape.h"
 #include "cpu/moe.h"
 #include "cuda/moe.h"
+#include "cuda/packed.h"
 #include "ops/activation.h"
 #include "ops/input_observer.h"
 #include "ops/linear.h"
@@ -47,6 +48,12 @@ Routing route_gpu(const Context& ctx, const Tensor& router_logits, int64_t top_k
 Tensor mix_experts_gpu(const Context& ctx, const Tensor& x, const Routing& routing,
                        std::span<const ExpertWeights> experts) {
   Tensor out = ctx.empty(x.shape());
+  if (experts[0].gate.format) {
+    std::vector<cuda::PackedExpert> packed;
+    for (const ExpertWeights& expert : experts) packed.push_back({&expert.gate, &expert.up, &expert.down});
+    cuda::packed_experts(ctx, x, routing.experts, routing.weights, packed, out);
+    return out;
+  }
   cuda::experts(ctx, x, routing.experts, routing.weights, gpu_tensors_of(experts), out);
   if (ctx.tape)
     ctx.tape->record([=](Context& ctx, Gradients& d) {
@@ -150,8 +157,8 @@ Tensor mix_experts(const Context& ctx, const Tensor& x, const Routing& routing,
     MM_CHECK_SHAPE(expert.gate, ffn, hidden);
     MM_CHECK_SHAPE(expert.up, ffn, hidden);
     MM_CHECK_SHAPE(expert.down, hidden, ffn);
-    MM_CHECK(!expert.gate.format || ctx.device == Device::kCpu, "mix_experts: ", quant::name(*expert.gate.format),
-             " weights, expected dense ones on a GPU");
+    MM_CHECK(!expert.gate.format || ctx.device == Device::kCpu || !ctx.tape,
+             "mix_experts: ", quant::name(*expert.gate.format), " weights, expected dense ones in training on a GPU");
   }
   if (ctx.inputs) ctx.inputs->experts(x, routing, experts);
   if (ctx.device == Device::kCuda) return mix_experts_gpu(ctx, x, routing, experts);

@@ -84,6 +84,13 @@ __device__ __forceinline__ void copy_box(uint32_t to, const CUtensorMap* map, in
       : "memory");
 }
 
+/// Copies bytes as they lie; addresses and count are multiples of 16.
+__device__ __forceinline__ void copy_flat(uint32_t to, const void* from, uint32_t bytes, uint32_t barrier) {
+  asm volatile("cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes [%0], [%1], %2, [%3];" ::"r"(to),
+               "l"(from), "r"(bytes), "r"(barrier)
+               : "memory");
+}
+
 /// The other way round.
 __device__ __forceinline__ void store_box(const CUtensorMap* map, int32_t column, int32_t row, uint32_t from) {
   asm volatile(
@@ -208,6 +215,17 @@ __device__ __forceinline__ void product_64x64(float (&sums)[32], const uint32_t 
 #endif
 }
 
+/// Likewise of 128 columns.
+__device__ __forceinline__ void product_64x128(float (&sums)[64], const uint32_t (&a)[4], uint64_t b, int add) {
+#if MINIMAX_HOPPER
+  asm volatile(
+      "{\n .reg .pred p;\n setp.ne.b32 p, %69, 0;\n"
+      " wgmma.mma_async.sync.aligned.m64n128k16.f32.bf16.bf16 " MM_SUMS_64 ", {%64, %65, %66, %67}, %68, p, 1, 1, 0;\n}"
+      : MM_32(sums, 0), MM_32(sums, 32)
+      : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(b), "r"(add));
+#endif
+}
+
 /// sums[64, 128] (+)= a[64, 16] b[16, 128], both in shared memory and transposed.
 __device__ __forceinline__ void product_64x128(float (&sums)[64], uint64_t a, uint64_t b, int add) {
 #if MINIMAX_HOPPER
@@ -243,6 +261,14 @@ __device__ __forceinline__ void product_any(float (&sums)[128], uint64_t a, uint
       : MM_32(sums, 0), MM_32(sums, 32), MM_32(sums, 64), MM_32(sums, 96)
       : "l"(a), "l"(b), "r"(add), "n"(kTransposeA), "n"(kTransposeB));
 #endif
+}
+
+/// The same for kN = 64 or 128 with a in registers, b not transposed.
+__device__ __forceinline__ void product_any(float (&sums)[32], const uint32_t (&a)[4], uint64_t b, int add) {
+  product_64x64(sums, a, b, add);
+}
+__device__ __forceinline__ void product_any(float (&sums)[64], const uint32_t (&a)[4], uint64_t b, int add) {
+  product_64x128(sums, a, b, add);
 }
 
 }  // namespace minimax::cuda

@@ -10,6 +10,7 @@
 #include "cuda/kernels/hopper.cuh"
 #include "cuda/kernels/launch.cuh"
 #include "cuda/kernels/loads.cuh"
+#include "cuda/kernels/product_taken.cuh"
 #include "cuda/kernels/product_tiles.cuh"
 #include "cuda/kernels/tensor_map.cuh"
 
@@ -27,56 +28,6 @@ struct Shared {
   static constexpr int kTaken = kBarriers + (2 * kStages + 4) * 8;  // indices of the block's tiles
   static constexpr int kBytes = kTaken + 2 * 8;
   static constexpr int kAllocated = kBytes + 1024;  // the stages start at a multiple of 1024
-};
-
-/// The tiles of a block, one after the other, in shared memory: who loads takes them, who computes is told. Where all
-/// tiles take equally long it is enough that block b has tiles b, b + blocks, ... But experts' last tiles are short:
-/// blocks fall out of step then, and those that share an expert's matrix read it from memory each for itself (4,096
-/// tokens of 32 experts took as long as 2.5 readings). Taken in order as blocks become free, neighbours start together.
-class Taken {
- public:
-  __device__ Taken(const ProductArgs& args, uint32_t barriers, int64_t* taken)
-      : next_tile_(args.next_tile), full_(barriers), empty_(barriers + 16), taken_(taken), at_(blockIdx.x) {}
-
-  /// The loading thread's.
-  __device__ int64_t take() {
-    if (!next_tile_) {
-      at_ += gridDim.x;
-      return at_ - gridDim.x;
-    }
-    const int64_t at = at_ >= 0 ? at_ : gridDim.x + static_cast<int64_t>(atomicAdd(next_tile_, 1));
-    at_ = -1;
-    barrier_wait(empty_ + slot_ * 8, phase_ ^ 1);
-    taken_[slot_] = at;
-    barrier_arrive(full_ + slot_ * 8);
-    turn();
-    return at;
-  }
-  /// The same, of each computing warp.
-  __device__ int64_t hear() {
-    if (!next_tile_) {
-      at_ += gridDim.x;
-      return at_ - gridDim.x;
-    }
-    barrier_wait(full_ + slot_ * 8, phase_);
-    const int64_t at = taken_[slot_];
-    __syncwarp();
-    if (threadIdx.x % 32 == 0) barrier_arrive(empty_ + slot_ * 8);
-    turn();
-    return at;
-  }
-
- private:
-  __device__ void turn() {
-    slot_ ^= 1;
-    phase_ ^= slot_ == 0;
-  }
-
-  int32_t* next_tile_;
-  uint32_t full_, empty_;
-  volatile int64_t* taken_;
-  int64_t at_;
-  uint32_t slot_ = 0, phase_ = 0;
 };
 
 /// Loads the operands of all tiles; one thread.
@@ -243,19 +194,6 @@ __global__ void __launch_bounds__(kThreads, 1)
     multiply_tiles<kN, kTransposeA, kTransposeB, kGated, Out>(args, threadIdx.x / 128 - 1, shared, full, empty, taken);
   }
 #endif
-}
-
-/// `layers` matrices [rows, columns] of bfloat16, `layer_stride` elements apart, copied in boxes of 64 columns.
-bool describe(CUtensorMap* map, const void* matrix, int64_t rows, int64_t columns, int64_t layers, int64_t layer_stride,
-              int64_t box_rows, bool flat) {
-  static const EncodeTiled encode = encode_tiled();
-  const cuuint64_t sizes[3] = {static_cast<cuuint64_t>(columns), static_cast<cuuint64_t>(rows),
-                               static_cast<cuuint64_t>(layers)};
-  const cuuint64_t strides[2] = {static_cast<cuuint64_t>(columns) * 2, static_cast<cuuint64_t>(layer_stride) * 2};
-  const cuuint32_t box[3] = {64, static_cast<cuuint32_t>(box_rows), 1}, steps[3] = {1, 1, 1};
-  return encode && encode(map, CU_TENSOR_MAP_DATA_TYPE_BFLOAT16, flat ? 2 : 3, const_cast<void*>(matrix), sizes,
-                          strides, box, steps, CU_TENSOR_MAP_INTERLEAVE_NONE, CU_TENSOR_MAP_SWIZZLE_128B,
-                          CU_TENSOR_MAP_L2_PROMOTION_L2_256B, CU_TENSOR_MAP_FLOAT_OOB_FILL_NONE) == CUDA_SUCCESS;
 }
 
 template <int kN, bool kTransposeA, bool kTransposeB, bool kGated, typename Out>

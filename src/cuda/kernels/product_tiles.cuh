@@ -13,7 +13,8 @@ struct Tile {
   int64_t row, row_end, column, term, term_end, group;
 };
 
-/// All tiles, in the order in which they are to be done.
+/// All tiles, of kHeight rows, in the order in which they are to be done.
+template <int kHeight = kTileRows>
 struct Tiles {
   const ProductArgs& args;
   int64_t width, n_tiles;
@@ -24,7 +25,7 @@ struct Tiles {
   /// False when there are not so many.
   __device__ bool find(int64_t at, Tile& tile) const {
     const int64_t terms = args.a_parts > 1 ? args.a_parts * args.a_part_columns : args.k;
-    const int64_t m_tiles = (args.m + kTileRows - 1) / kTileRows;
+    const int64_t m_tiles = (args.m + kHeight - 1) / kHeight;
     if (args.groups == 0) {
       if (at >= m_tiles * n_tiles) return false;
       place(tile, at, 0, args.m, m_tiles);
@@ -40,7 +41,7 @@ struct Tiles {
     }
     for (int64_t group = 0; group < args.groups; ++group) {
       const int64_t begin = args.group_starts[group], end = args.group_starts[group + 1];
-      const int64_t tiles = (end - begin + kTileRows - 1) / kTileRows;
+      const int64_t tiles = (end - begin + kHeight - 1) / kHeight;
       if (at < tiles * n_tiles) {
         place(tile, at, begin, end, tiles);
         tile.term = 0, tile.term_end = terms, tile.group = group;
@@ -55,8 +56,8 @@ struct Tiles {
   __device__ void place(Tile& tile, int64_t at, int64_t begin, int64_t end, int64_t m_tiles) const {
     const int64_t band = at / (kBandTiles * n_tiles), first = band * kBandTiles;
     const int64_t tall = min(static_cast<int64_t>(kBandTiles), m_tiles - first), in_band = at - first * n_tiles;
-    tile.row = begin + (first + in_band % tall) * kTileRows;
-    tile.row_end = min(end, tile.row + kTileRows);
+    tile.row = begin + (first + in_band % tall) * kHeight;
+    tile.row_end = min(end, tile.row + kHeight);
     tile.column = in_band / tall * width;
   }
 };
