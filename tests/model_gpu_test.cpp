@@ -11,6 +11,7 @@
 #include "engine/step_graph.h"
 #include "model/parameters.h"
 #include "model/placement.h"
+#include "model/quantize_weights.h"
 #include "model/random.h"
 #include "ops/log_probs.h"
 #include "ops/test_gpu.h"
@@ -27,7 +28,8 @@ std::filesystem::path golden(const std::string& name) {
 
 /// A model on the GPU with caches of its own.
 struct GpuRunner : test::Passes<GpuRunner> {
-  GpuRunner(const MiniMaxM1& host, MatmulPrecision precision, bool deterministic = false)
+  GpuRunner(const MiniMaxM1& host, MatmulPrecision precision, bool deterministic = false,
+            std::optional<DType> dtype = {})
       : arena(&test::gpu()),
         ctx{.device = Device::kCuda,
             .gpu = &test::gpu(),
@@ -35,7 +37,7 @@ struct GpuRunner : test::Passes<GpuRunner> {
             .threads = &threads,
             .matmul_precision = precision,
             .deterministic = deterministic},
-        model(place_model(ctx, host)),
+        model(place_model(ctx, host, dtype)),
         cache(host.config, 8192, 8, ctx) {
     arena.poison();
   }
@@ -152,11 +154,46 @@ MiniMaxM1 true_heads(ThreadPool& threads) {
   return random_model(config, DType::kBFloat16, 3, threads);
 }
 
-/// m1-tiny, and where a GPU does the work one of true head shape.
+/// The same with experts of 4 bits, their down of 8, and the rest of 6.
+MiniMaxM1 packed(MiniMaxM1 model, ThreadPool& threads) {
+  quantize_weights(
+      model,
+      [](const std::string& name) {
+        if (name.find("experts") == std::string::npos) return quant::Format::kQ6;
+        return name.find("w2") == std::string::npos ? quant::Format::kQ4 : quant::Format::kExpertsInt8;
+      },
+      threads);
+  return model;
+}
+
+/// m1-tiny, where a GPU does the work one of true head shape, and both packed.
 std::vector<MiniMaxM1> compared_models(ThreadPool& threads) {
   std::vector<MiniMaxM1> models = {load_model(golden("m1-tiny"))};
   if (!test::played()) models.push_back(true_heads(threads));
+  for (size_t dense = models.size(), i = 0; i < dense; ++i) models.push_back(packed(models[i], threads));
   return models;
+}
+
+TEST(ModelGpu, PackedWeightsComputeWhatTheyStandFor) {
+  ThreadPool threads(2);
+  Rng rng(5);
+  const MiniMaxM1 host = packed(test::played() ? load_model(golden("m1-tiny")) : true_heads(threads), threads);
+  std::vector<int32_t> ids(test::played() ? 40 : 300);
+  for (int32_t& id : ids) id = static_cast<int32_t>(rng.below(static_cast<uint64_t>(host.config.vocab)));
+  std::vector<int32_t> positions(ids.size());
+  std::iota(positions.begin(), positions.end(), 0);
+  GpuRunner dense(host, MatmulPrecision::kFloat32, false, DType::kFloat32);
+  ASSERT_FALSE(dense.model.lm_head.format);
+  const std::vector<float> given = dense.run(ids, 1000);
+  const Tensor want = Tensor::from(std::span<const float>(given),
+                                   {static_cast<int64_t>(ids.size()), static_cast<int64_t>(host.config.vocab)});
+  for (const MatmulPrecision precision : test::kPrecisions)
+    for (const int64_t piece : {1000, 1}) {
+      GpuRunner runner(host, precision);
+      ASSERT_TRUE(runner.model.lm_head.format && runner.model.layers[0].moe.experts[0].gate.format);
+      const double middle = row_errors(runner.run(ids, piece), want, positions).middle / deviation(want);
+      EXPECT_LT(middle, precision == MatmulPrecision::kFloat32 ? 1e-4 : 2e-2) << "pieces of " << piece;
+    }
 }
 
 TEST(ModelGpu, DeterministicBitsForAnyCutAndCompany) {

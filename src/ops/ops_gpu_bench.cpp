@@ -3,8 +3,10 @@
 #include <cstdio>
 #include <functional>
 #include <numeric>
+#include <string_view>
 #include <vector>
 
+#include "core/rng.h"
 #include "core/tape.h"
 #include "cuda/row_ops.h"
 #include "ops/activation.h"
@@ -13,6 +15,8 @@
 #include "ops/linear.h"
 #include "ops/moe.h"
 #include "ops/norm.h"
+#include "quant/quantize.h"
+#include "quant/weight.h"
 
 namespace minimax::ops {
 namespace {
@@ -82,6 +86,21 @@ std::vector<ExpertWeights> make_experts(Bench& bench) {
   return out;
 }
 
+/// One panel of normal numbers, again and again: as many as `matrices` matrices [n, k] have, side by side.
+Tensor make_panels(Bench& bench, quant::Format format, int64_t matrices, int64_t n, int64_t k) {
+  const int64_t size = quant::panel_bytes(format, k), bytes = matrices * quant::packed_bytes(format, n, k);
+  Rng rng(1);
+  std::vector<float> weights(static_cast<size_t>(32 * k));
+  for (float& weight : weights) weight = 0.02f * static_cast<float>(rng.normal());
+  std::vector<std::byte> panel(static_cast<size_t>(size));
+  quant::quantize_panel(format, k, 32, weights.data(), nullptr, quant::Rounding::kNearest, panel.data());
+  const Tensor out = Tensor::empty({bytes}, DType::kUInt8, bench.gpu.get());
+  auto* first = static_cast<std::byte*>(out.raw());
+  bench.gpu->copy(first, panel.data(), size);
+  for (int64_t done = size; done < bytes; done *= 2) bench.gpu->copy(first + done, first, std::min(done, bytes - done));
+  return out;
+}
+
 Batch packed(const std::vector<int64_t>& lengths) {
   std::vector<int32_t> positions, starts = {0};
   for (const int64_t length : lengths) {
@@ -138,6 +157,50 @@ void bench_mixture(Bench& bench) {
   }
 }
 
+void bench_packed(Bench& bench) {
+  const Context ctx = bench.ctx();
+  for (const quant::Format format : quant::all_formats()) {
+    const char* label = quant::name(format).data();
+    char name[80];
+    for (const auto& [rows, n, k] : {std::array<int64_t, 3>{1, 24576, 6144},
+                                     {1, 6144, 8192},
+                                     {1, 200064, 6144},
+                                     {4, 24576, 6144},
+                                     {8, 24576, 6144},
+                                     {16, 24576, 6144},
+                                     {64, 24576, 6144},
+                                     {8192, 24576, 6144}}) {
+      const Tensor x = bench.random({rows, k}, DType::kFloat32), panels = make_panels(bench, format, 1, n, k);
+      const Weight weight = packed_weight(panels, format, n, k);
+      std::snprintf(name, sizeof(name), "%s product %ld x %ld x %ld", label, static_cast<long>(rows),
+                    static_cast<long>(n), static_cast<long>(k));
+      const double flops = 2.0 * static_cast<double>(rows) * static_cast<double>(n) * static_cast<double>(k);
+      bench.line(name, bench.ms([&] { linear(ctx, x, weight); }), flops, static_cast<double>(panels.bytes()));
+    }
+    const Tensor gates = make_panels(bench, format, kExperts, kFfn, kHidden),
+                 ups = make_panels(bench, format, kExperts, kFfn, kHidden),
+                 downs = make_panels(bench, format, kExperts, kHidden, kFfn);
+    std::vector<ExpertWeights> experts;
+    for (int64_t e = 0; e < kExperts; ++e) {
+      const auto one = [&](const Tensor& all, int64_t n, int64_t k) {
+        const int64_t size = quant::packed_bytes(format, n, k);
+        return packed_weight(all.rows(e * size, (e + 1) * size), format, n, k);
+      };
+      experts.push_back({one(gates, kFfn, kHidden), one(ups, kFfn, kHidden), one(downs, kHidden, kFfn)});
+    }
+    const Tensor router = bench.random({kExperts, kHidden}, DType::kFloat32, 0.02f);
+    for (const int64_t tokens : {1, 4, 16, 64, 1024, 4096, 8192}) {
+      const Tensor x = bench.random({tokens, kHidden}, DType::kFloat32);
+      const double pairs = 2.0 * static_cast<double>(tokens), touched = std::min(pairs, static_cast<double>(kExperts));
+      const double bytes = static_cast<double>(gates.bytes() + ups.bytes() + downs.bytes()) / kExperts;
+      std::snprintf(name, sizeof(name), "%s mixture, %ld tokens", label, static_cast<long>(tokens));
+      bench.line(name, bench.ms([&] { mix_experts(ctx, x, route(ctx, linear_float32(ctx, x, {router}), 2), experts); }),
+                 6 * pairs * static_cast<double>(kFfn * kHidden), touched * bytes);
+    }
+    bench.arena.trim();
+  }
+}
+
 void bench_rows(Bench& bench) {
   const Context ctx = bench.ctx();
   const Tensor x = bench.random({8192, kHidden}, DType::kFloat32), weight = bench.random({kHidden}, DType::kFloat32);
@@ -184,8 +247,13 @@ void bench_attention(Bench& bench) {
 }  // namespace
 }  // namespace minimax::ops
 
-int main() {
+// All of it, or with an argument one part: packed.
+int main(int count, char** arguments) {
   minimax::ops::Bench bench;
+  if (count > 1 && std::string_view(arguments[1]) == "packed") {
+    minimax::ops::bench_packed(bench);
+    return 0;
+  }
   minimax::ops::bench_products(bench);
   minimax::ops::bench_rows(bench);
   minimax::ops::bench_attention(bench);
@@ -193,4 +261,7 @@ int main() {
   bench.arena.trim();
   bench.gpu->trim();
   minimax::ops::bench_mixture(bench);
+  bench.arena.trim();
+  bench.gpu->trim();
+  minimax::ops::bench_packed(bench);
 }
