@@ -73,6 +73,68 @@ TEST(DeviceSampler, ChoosesAsTheHostDoes) {
   }
 }
 
+// Penalties, bias, bans, masks, temperature, top-k, top-p and min-p: the same id for the same number, always.
+TEST(DeviceSampler, SamplesAsTheHostDoes) {
+  Arena arena(&test::gpu());
+  ThreadPool threads(1);
+  test::Random random(22);
+  const auto one_of = [&](std::initializer_list<float> values) {
+    return values.begin()[random.below(static_cast<int64_t>(values.size()))];
+  };
+  for (const int64_t vocab : {3, 260, 5003, 200064}) {
+    if (test::played() && vocab > 10000) continue;
+    constexpr int64_t kRows = 40;
+    const Tensor logits = random.normal({kRows, vocab}, 3.0f);
+    for (int64_t i = 0; i < vocab; ++i) logits.data<float>()[i] = static_cast<float>(i % 3);  // many that are equal
+    const Tensor there = to_memory(logits, &test::gpu());
+    engine::DeviceSampler sampler(on_device(arena, threads, MatmulPrecision::kFloat32), vocab);
+    const std::vector<int32_t> few = {1, static_cast<int32_t>(vocab - 1)};
+    std::vector<cuda::SampleRow> wanted;
+    std::vector<cuda::LogitEdit> edits;
+    std::vector<uint64_t> allowed;
+    std::vector<engine::Sampler> hosts;
+    std::vector<std::vector<uint64_t>> masks;
+    for (int64_t i = 0; i < 400; ++i) {
+      engine::SamplingParams params{.temperature = one_of({0, 0.3f, 1, 1, 2}),
+                                    .top_p = one_of({0, 0.2f, 0.95f, 0.95f, 1}),
+                                    .top_k = static_cast<int64_t>(one_of({0, 0, 1, 2, 50})),
+                                    .min_p = one_of({0, 0, 0.05f, 1}),
+                                    .repetition_penalty = one_of({1, 1, 1.3f, 0.7f}),
+                                    .presence_penalty = one_of({0, 0.5f}),
+                                    .frequency_penalty = one_of({0, 0.25f}),
+                                    .seed = 7,
+                                    .stream = static_cast<uint64_t>(i)};
+      if (i % 3 == 0) params.logit_bias = {{0, 2.5f}, {static_cast<int32_t>(vocab - 1), -3.0f}};
+      std::vector<int32_t> prompt;
+      for (int64_t id = 0; id < 20; ++id) prompt.push_back(static_cast<int32_t>(random.below(vocab)));
+      const bool banned = i % 2 == 0 && vocab > 3;
+      engine::Sampler& host = hosts.emplace_back(params, vocab, prompt,
+                                                 banned ? std::span<const int32_t>(few) : std::span<const int32_t>());
+      for (int64_t n = random.below(6); n > 0; --n) host.accept(static_cast<int32_t>(random.below(vocab)));
+      cuda::SampleRow& row = wanted.emplace_back(host.for_device(edits));
+      row.row = i % kRows;
+      row.banned = banned ? sampler.ban(few) : -1;
+      std::vector<uint64_t>& mask = masks.emplace_back();
+      if (i % 4 == 1) {
+        mask.assign(static_cast<size_t>((vocab + 63) / 64), 0);
+        for (int64_t id = 0; id < vocab; id += 3) mask[static_cast<size_t>(id / 64)] |= uint64_t{1} << (id % 64);
+        row.allowed = static_cast<int32_t>(allowed.size() / mask.size());
+        allowed.insert(allowed.end(), mask.begin(), mask.end());
+      }
+    }
+    const std::span<const cuda::Choice> chosen = sampler.sample(there, wanted, edits, allowed);
+    engine::SamplerScratch scratch;
+    for (size_t i = 0; i < wanted.size(); ++i) {
+      const std::span<const float> row(logits.data<float>() + wanted[i].row * vocab, static_cast<size_t>(vocab));
+      const engine::Sampled want = hosts[i].sample(row, scratch, masks[i]);
+      ASSERT_EQ(chosen[i].id, want.id) << "request " << i << " of vocabulary " << vocab << ": temperature "
+                                       << wanted[i].temperature << ", top_k " << wanted[i].top_k << ", top_p "
+                                       << wanted[i].top_p << ", min_p " << wanted[i].min_p;
+      EXPECT_NEAR(chosen[i].log_prob, want.log_prob, 1e-5);
+    }
+  }
+}
+
 TEST(DeviceSampler, SharesFollowTheProbabilities) {
   Arena arena(&test::gpu());
   ThreadPool threads(1);

@@ -55,6 +55,7 @@
   X(log_probs)              \
   X(log_probs_backward)     \
   X(choose)                 \
+  X(sample)                 \
   X(add_squares)            \
   X(adamw)                  \
   X(random_uniform)         \

@@ -184,6 +184,36 @@ struct ChooseArgs {
   int64_t rows = 0, vocab = 0;
 };
 
+/// How one row of logits becomes a token when more decides than that: what engine::SamplingParams says.
+struct SampleRow {
+  double uniform = 0;  ///< random number in [0, 1)
+  int64_t row = 0;     ///< of the logits
+  float temperature = 0, top_p = 1, min_p = 0;
+  float repetition_penalty = 1, presence_penalty = 0, frequency_penalty = 0;
+  int32_t top_k = 0;     ///< 0: off
+  int32_t banned = -1;   ///< row of SampleArgs::banned; -1: none are
+  int32_t allowed = -1;  ///< row of SampleArgs::allowed; -1: all are
+  int32_t edits = 0;     ///< of SampleArgs::edits, from first_edit on; an id at most once
+  int64_t first_edit = 0;
+};
+/// An id whose logit is changed.
+struct LogitEdit {
+  int32_t id = 0;
+  int32_t seen = -1;  ///< times in the answer; 0: in the prompt alone; -1: in neither, only the bias counts
+  float bias = 0;
+};
+struct SampleArgs {
+  const float* logits = nullptr;      ///< [rows of logits, vocab]
+  const SampleRow* wanted = nullptr;  ///< [rows]
+  const LogitEdit* edits = nullptr;
+  const uint32_t* banned = nullptr;   ///< [sets, (vocab + 31) / 32]: bit id % 32 of word id / 32
+  const uint64_t* allowed = nullptr;  ///< [masks, (vocab + 63) / 64]: bit id % 64 of word id / 64
+  float* weights = nullptr;           ///< workspace [rows, vocab]
+  Choice* chosen = nullptr;           ///< [rows]
+  int64_t rows = 0, vocab = 0;
+  float quantum = 0;  ///< cpu::weight_quantum(vocab)
+};
+
 struct AdamWArgs {
   float *master = nullptr, *m = nullptr, *v = nullptr;
   const float* gradient = nullptr;  ///< null: zeros
@@ -312,6 +342,8 @@ struct OpKernels {
 
   /// The id at which the sum of the weights exp(logit / temperature), in order of ids, passes uniform times all of it.
   Failure (*choose)(const ChooseArgs&, Stream);
+  /// The id that engine::Sampler chooses by the same number: weights have its bits, and sums are exact.
+  Failure (*sample)(const SampleArgs&, Stream);
 
   /// out[0] += the sum of squares of each of `tensors` arrays (of the host's: addresses and counts), at most
   /// kOptimizerTensors; parts: [tensors, kSquareParts] doubles of workspace.

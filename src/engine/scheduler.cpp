@@ -331,39 +331,51 @@ bool Scheduler::forward(std::vector<Run>& runs, Tensor& logits) {
   }
 }
 
-/// Whether a device can choose the one token of a run: nothing of its logits is asked for besides.
-bool Scheduler::wants_wish(const Run& run, cuda::ChoiceRow& wish) {
-  Answer& answer = *run.answer;
+/// Whether a device may choose the one token of a run: nothing of its logits is asked for besides.
+bool Scheduler::may_wish(const Run& run) {
+  const Answer& answer = *run.answer;
   const int64_t end = run.start + run.count;
-  if (run.logits == BatchBuilder::Logits::kNone || end != answer.length() || !run.drafts.empty() ||
-      answer.job.banned == DeviceSampler::kNoRoom || answer.scores_prompt() ||
-      answer.chooser.finish() != FinishReason::kNone ||
-      (run.start < answer.job.prompt_size() && seats_.keeps_prefix(answer, end)))
+  return run.logits != BatchBuilder::Logits::kNone && end == answer.length() && run.drafts.empty() &&
+         answer.job.banned != DeviceSampler::kNoRoom && !answer.scores_prompt() &&
+         answer.chooser.finish() == FinishReason::kNone &&
+         !(run.start < answer.job.prompt_size() && seats_.keeps_prefix(answer, end));
+}
+
+/// Leaves the token of a run to the device; false when the host has to choose it.
+bool Scheduler::wish(Run& run) {
+  if (!may_wish(run)) return false;
+  Answer& answer = *run.answer;
+  const int64_t row = run.logits == BatchBuilder::Logits::kAll ? run.row + run.count - 1 : run.row;
+  if (const std::optional<TokenChooser::Plain> plain = answer.chooser.plain()) {
+    wishes_.plain.push_back(
+        {.uniform = plain->uniform, .row = row, .temperature = plain->temperature, .banned = answer.job.banned});
+    wishes_.plain_runs.push_back(&run);
+    return true;
+  }
+  try {
+    std::optional<TokenChooser::Wish> wish = answer.chooser.wish(wishes_.edits);
+    if (!wish) return false;
+    wish->row.row = row;
+    wish->row.banned = answer.job.banned;
+    if (!wish->allowed.empty()) {
+      wish->row.allowed = static_cast<int32_t>(wishes_.allowed.size() / wish->allowed.size());
+      wishes_.allowed.insert(wishes_.allowed.end(), wish->allowed.begin(), wish->allowed.end());
+    }
+    wishes_.others.push_back(wish->row);
+    wishes_.other_runs.push_back(&run);
+    return true;
+  } catch (...) {  // a constraint that fails does so again where it ends its answer alone
     return false;
-  const std::optional<TokenChooser::Plain> plain = answer.chooser.plain();
-  if (!plain) return false;
-  wish = {.uniform = plain->uniform,
-          .row = run.logits == BatchBuilder::Logits::kAll ? run.row + run.count - 1 : run.row,
-          .temperature = plain->temperature,
-          .banned = answer.job.banned};
-  return true;
+  }
 }
 
 /// The logits where the host can read them, but for the rows from which a device has chosen.
 Tensor Scheduler::read_logits(std::vector<Run>& runs, const Tensor& logits) {
   if (!device_sampler_) return to_host(logits);
-  wishes_.clear();
-  std::vector<Run*> wishing;
+  wishes_ = {};
   std::vector<const Run*> others;
-  for (Run& run : runs) {
-    cuda::ChoiceRow wish;
-    if (wants_wish(run, wish)) {
-      wishes_.push_back(wish);
-      wishing.push_back(&run);
-    } else if (run.logits != BatchBuilder::Logits::kNone) {
-      others.push_back(&run);
-    }
-  }
+  for (Run& run : runs)
+    if (!wish(run) && run.logits != BatchBuilder::Logits::kNone) others.push_back(&run);
   const Tensor host = others.empty() ? Tensor() : Tensor::empty(logits.shape(), DType::kFloat32);
   for (const Run* run : others) {
     const int64_t end = run->logits == BatchBuilder::Logits::kLast
@@ -371,9 +383,15 @@ Tensor Scheduler::read_logits(std::vector<Run>& runs, const Tensor& logits) {
                             : run->row + run->count + static_cast<int64_t>(run->drafts.size());
     copy_bytes(logits.rows(run->row, end), host.rows(run->row, end));
   }
-  if (wishing.empty()) return host;
-  const std::span<const cuda::Choice> chosen = device_sampler_->choose(logits, wishes_);
-  for (size_t i = 0; i < wishing.size(); ++i) wishing[i]->choice = chosen[i];
+  if (!wishes_.plain.empty()) {
+    const std::span<const cuda::Choice> chosen = device_sampler_->choose(logits, wishes_.plain);
+    for (size_t i = 0; i < chosen.size(); ++i) wishes_.plain_runs[i]->choice = chosen[i];
+  }
+  if (!wishes_.others.empty()) {
+    const std::span<const cuda::Choice> chosen =
+        device_sampler_->sample(logits, wishes_.others, wishes_.edits, wishes_.allowed);
+    for (size_t i = 0; i < chosen.size(); ++i) wishes_.other_runs[i]->choice = chosen[i];
+  }
   return host;
 }
 

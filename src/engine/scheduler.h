@@ -76,7 +76,8 @@ class Scheduler {
   void plan_drafts(std::vector<Run>& runs, int64_t& budget);
   bool forward(std::vector<Run>& runs, Tensor& logits);
   Tensor read_logits(std::vector<Run>& runs, const Tensor& logits);
-  bool wants_wish(const Run& run, cuda::ChoiceRow& wish);
+  bool may_wish(const Run& run);
+  bool wish(Run& run);
   void choose(std::vector<Run>& runs, const Tensor& logits);
   void choose(Run& run, const Tensor& logits, SamplerScratch& scratch);
   void score_prompt(const Run& run, const Tensor& logits);
@@ -112,7 +113,15 @@ class Scheduler {
   Sessions sessions_;
   std::optional<StepGraph> step_graph_;  // with a GPU
   std::optional<DeviceSampler> device_sampler_;
-  std::vector<cuda::ChoiceRow> wishes_;
+  /// What a device is asked to choose in this step: rows of which a temperature and banned ids decide, and others.
+  struct Wishes {
+    std::vector<cuda::ChoiceRow> plain;
+    std::vector<cuda::SampleRow> others;
+    std::vector<cuda::LogitEdit> edits;
+    std::vector<uint64_t> allowed;
+    std::vector<Run*> plain_runs, other_runs;
+  };
+  Wishes wishes_;
   std::vector<std::unique_ptr<Job>> jobs_;
   std::vector<SamplerScratch> scratch_;
   std::vector<RequestId> ended_;

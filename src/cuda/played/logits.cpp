@@ -1,7 +1,9 @@
 // What becomes of logits: log-probabilities, and tokens.
 #include <algorithm>
 #include <cmath>
+#include <vector>
 
+#include "cuda/choice_math.h"
 #include "cuda/played/played.h"
 
 namespace minimax::cuda::played {
@@ -62,6 +64,75 @@ Failure choose(const ChooseArgs& given, Stream) {
       }
       args.chosen[i] = {static_cast<int32_t>(best),
                         static_cast<float>(static_cast<double>(x[best] - largest) - std::log(sum))};
+    }
+  });
+}
+
+/// By sorting what the kernel cuts by its bits.
+Failure sample(const SampleArgs& given, Stream) {
+  return run([args = given] {
+    const int64_t vocab = args.vocab;
+    for (int64_t i = 0; i < args.rows; ++i) {
+      const SampleRow& wanted = args.wanted[i];
+      const float* x = args.logits + wanted.row * vocab;
+      std::vector<float> changed(x, x + vocab);
+      const float largest = *std::max_element(x, x + vocab);
+      if (std::any_of(x, x + vocab, [](float v) { return !(v < INFINITY); }) || largest == -INFINITY) {
+        args.chosen[i] = {kNotALogit, 0};
+        continue;
+      }
+      for (int64_t at = wanted.first_edit; at < wanted.first_edit + wanted.edits; ++at) {
+        float& logit = changed[static_cast<size_t>(args.edits[at].id)];
+        logit = choice::edited(logit, args.edits[at], wanted);
+      }
+      const uint32_t* banned = wanted.banned < 0 ? nullptr : args.banned + wanted.banned * ((vocab + 31) / 32);
+      const uint64_t* allowed = wanted.allowed < 0 ? nullptr : args.allowed + wanted.allowed * ((vocab + 63) / 64);
+      for (int64_t id = 0; id < vocab; ++id)
+        if ((banned && banned[id / 32] >> (id % 32) & 1) || (allowed && !(allowed[id / 64] >> (id % 64) & 1)))
+          changed[static_cast<size_t>(id)] = -INFINITY;
+      const auto best = std::max_element(changed.begin(), changed.end());
+      if (*best == -INFINITY) {
+        args.chosen[i] = {kNothingLeft, 0};
+        continue;
+      }
+      int64_t id = best - changed.begin();
+      if (wanted.temperature > 0 && wanted.top_k != 1) {
+        const float top = *best, inverse = choice::inverse_of(wanted.temperature);
+        std::vector<int32_t> order;
+        for (int32_t other = 0; other < vocab; ++other) {
+          float& weight = changed[static_cast<size_t>(other)];
+          weight = choice::weight_of(weight, top, inverse, args.quantum);
+          if (weight > 0) order.push_back(other);
+        }
+        const auto weight = [&](int32_t other) { return static_cast<double>(changed[static_cast<size_t>(other)]); };
+        std::stable_sort(order.begin(), order.end(), [&](int32_t a, int32_t b) { return weight(a) > weight(b); });
+        const auto mass = [&] {
+          double sum = 0;
+          for (const int32_t other : order) sum += weight(other);
+          return sum;
+        };
+        if (wanted.top_k > 0 && wanted.top_k < static_cast<int32_t>(order.size()))
+          order.resize(static_cast<size_t>(wanted.top_k));
+        if (wanted.top_p < 1) {
+          const double share = static_cast<double>(wanted.top_p) * mass();
+          double sum = 0;
+          size_t count = 0;
+          while (count < order.size() && (count == 0 || sum < share)) sum += weight(order[count++]);
+          order.resize(count);
+        }
+        std::erase_if(order, [&](int32_t other) { return weight(other) < static_cast<double>(wanted.min_p); });
+        const double target = wanted.uniform * mass();
+        std::sort(order.begin(), order.end());
+        double sum = 0;
+        for (const int32_t other : order) {
+          id = other;
+          if ((sum += weight(other)) > target) break;
+        }
+      }
+      double sum = 0;
+      for (int64_t other = 0; other < vocab; ++other) sum += std::exp(static_cast<double>(x[other] - largest));
+      args.chosen[i] = {static_cast<int32_t>(id),
+                        static_cast<float>(static_cast<double>(x[id] - largest) - std::log(sum))};
     }
   });
 }

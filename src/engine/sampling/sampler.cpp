@@ -83,6 +83,30 @@ Sampler::Sampler(SamplingParams params, int64_t vocab, std::span<const int32_t> 
   }
 }
 
+cuda::SampleRow Sampler::for_device(std::vector<cuda::LogitEdit>& edits) const {
+  const auto first = static_cast<int64_t>(edits.size());
+  for (const auto& [id, in_answer] : seen_)
+    edits.push_back({.id = id, .seen = static_cast<int32_t>(in_answer), .bias = 0});
+  for (const auto& [id, bias] : params_.logit_bias) {
+    const auto same = [id = id](const cuda::LogitEdit& edit) { return edit.id == id; };
+    const auto found = seen_.contains(id) ? std::find_if(edits.begin() + first, edits.end(), same) : edits.end();
+    if (found != edits.end())
+      found->bias = bias;
+    else
+      edits.push_back({.id = id, .seen = -1, .bias = bias});
+  }
+  return {.uniform = uniform(),
+          .temperature = params_.temperature,
+          .top_p = params_.top_p,
+          .min_p = params_.min_p,
+          .repetition_penalty = params_.repetition_penalty,
+          .presence_penalty = params_.presence_penalty,
+          .frequency_penalty = params_.frequency_penalty,
+          .top_k = static_cast<int32_t>(std::clamp<int64_t>(params_.top_k, 0, vocab_)),
+          .edits = static_cast<int32_t>(static_cast<int64_t>(edits.size()) - first),
+          .first_edit = first};
+}
+
 bool Sampler::is_plain() const {
   const bool greedy = params_.temperature == 0;
   const bool cuts = params_.top_k > 0 || params_.top_p < 1 || params_.min_p > 0;

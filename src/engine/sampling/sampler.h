@@ -6,6 +6,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "cuda/op_kernels.h"
 #include "engine/sampling/sampling_params.h"
 #include "engine/sampling/weight_ranking.h"
 
@@ -59,6 +60,10 @@ class Sampler {
   /// Throws kInvalidArgument when sizes do not fit, kInternal when a logit is NaN or +inf and when no id is left to
   /// choose; neither harms other requests.
   Sampled sample(std::span<const float> logits, SamplerScratch& scratch, std::span<const uint64_t> allowed = {}) const;
+
+  /// What a device needs to choose the next token as sample() does, but for banned and allowed ids and the row of the
+  /// logits; the changes of logits are appended to `edits`.
+  cuda::SampleRow for_device(std::vector<cuda::LogitEdit>& edits) const;
 
   /// Whether the temperature and the banned ids alone decide.
   bool is_plain() const;

@@ -49,43 +49,56 @@ void TokenChooser::close_thinking_if_due() {
   forced_.assign(ids.begin(), ids.end());
 }
 
-Token TokenChooser::choose(std::span<const float> logits, SamplerScratch& scratch) {
-  close_thinking_if_due();
+TokenChooser::Rules TokenChooser::rules() {
+  Rules out;
+  out.was_thinking = thinking();
+  if (!forced_.empty()) {
+    out.only = forced_.front();
+    return out;
+  }
+  out.controlled = control_ && !out.was_thinking;
+  if (!out.controlled) return out;
+  out.open_id = allowed_open_id();
+  out.only = control_->forced();
+  return out;
+}
+
+std::span<const uint64_t> TokenChooser::allowed_by(const Rules& rules) {
+  if (rules.controlled) return allowed_in_answer(rules.only, rules.open_id);
+  if (control_ && rules.was_thinking) return allowed_in_thinking();
+  return {};
+}
+
+/// The answer goes on with a token that was chosen by these rules.
+Token TokenChooser::go_on(const Rules& rules, const Sampled& sampled, bool written) {
   Token token;
   token.answer = answer_;
   token.index = tokens_;
-  const bool was_thinking = thinking();
-  const bool written = !forced_.empty();
-  const bool controlled = control_ && !written && !was_thinking;
-  const int32_t open_id = controlled ? allowed_open_id() : -1;
-  std::optional<int32_t> only;
-  if (written) {
-    only = forced_.front();
-    forced_.pop_front();
-  } else if (controlled) {
-    only = control_->forced();
-  }
-  if (only && open_id < 0) {
-    token.sampled = score_token(logits, *only, request_->sampling.top_logprobs);
-    token.forced = true;
-  } else {
-    std::span<const uint64_t> allowed;
-    if (controlled) allowed = allowed_in_answer(only, open_id);
-    if (control_ && was_thinking) allowed = allowed_in_thinking();
-    token.sampled = sampler_.sample(logits, scratch, allowed);
-  }
-  const int32_t id = token.sampled.id;
-  if (controlled && id == open_id) {
+  token.sampled = sampled;
+  if (rules.controlled && sampled.id == rules.open_id) {
     // Thinking it is: the rest of the tag follows, or the constraint could take its beginning for the answer's.
     const std::vector<int32_t>& open = tracker_->format().open_ids;
     forced_.assign(open.begin() + 1, open.end());
-  } else if (controlled) {
-    control_->accept(id);
+  } else if (rules.controlled) {
+    control_->accept(sampled.id);
     control_started_ = true;
   }
-  accept(token.sampled, written);
-  token.thinking = was_thinking || thinking();
+  accept(sampled, written);
+  token.thinking = rules.was_thinking || thinking();
   return token;
+}
+
+Token TokenChooser::choose(std::span<const float> logits, SamplerScratch& scratch) {
+  close_thinking_if_due();
+  const Rules rules = this->rules();
+  const bool written = !forced_.empty();
+  if (written) forced_.pop_front();
+  if (rules.only && rules.open_id < 0) {
+    Token token = go_on(rules, score_token(logits, *rules.only, request_->sampling.top_logprobs), written);
+    token.forced = true;
+    return token;
+  }
+  return go_on(rules, sampler_.sample(logits, scratch, allowed_by(rules)), written);
 }
 
 std::optional<TokenChooser::Plain> TokenChooser::plain() {
@@ -94,15 +107,17 @@ std::optional<TokenChooser::Plain> TokenChooser::plain() {
   return Plain{sampler_.params().temperature, sampler_.uniform()};
 }
 
+std::optional<TokenChooser::Wish> TokenChooser::wish(std::vector<cuda::LogitEdit>& edits) {
+  close_thinking_if_due();
+  if (!forced_.empty() || request_->sampling.top_logprobs > 0) return std::nullopt;
+  const Rules rules = this->rules();
+  if (rules.only && rules.open_id < 0) return std::nullopt;
+  const std::span<const uint64_t> allowed = allowed_by(rules);
+  return Wish{sampler_.for_device(edits), allowed};
+}
+
 Token TokenChooser::take(const Sampled& sampled) {
-  Token token;
-  token.answer = answer_;
-  token.index = tokens_;
-  token.sampled = sampled;
-  const bool was_thinking = thinking();
-  accept(sampled, false);
-  token.thinking = was_thinking || thinking();
-  return token;
+  return go_on(rules(), sampled, false);
 }
 
 /// Where a constraint rules the answer, the one id besides its own with which an answer may begin: the tag that opens

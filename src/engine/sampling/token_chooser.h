@@ -8,6 +8,8 @@
 #include <span>
 #include <vector>
 
+#include "cuda/op_kernels.h"
+
 #include "engine/request.h"
 #include "engine/sampling/thinking.h"
 
@@ -32,7 +34,15 @@ class TokenChooser {
     double uniform = 0;  ///< in [0, 1)
   };
   std::optional<Plain> plain();
-  /// The next token of the answer, chosen by somebody else as plain() said.
+  /// What choosing the next token needs; nothing where the host has to: a token that must come, likeliest ids to
+  /// report. Changes of logits are appended to `edits`. The ids that are allowed (empty: all) stay valid until the next
+  /// call.
+  struct Wish {
+    cuda::SampleRow row;
+    std::span<const uint64_t> allowed;
+  };
+  std::optional<Wish> wish(std::vector<cuda::LogitEdit>& edits);
+  /// The next token of the answer, chosen by somebody else as plain() or wish() said.
   Token take(const Sampled& sampled);
   /// Why the answer is over, after the last token chosen; kNone while it is not.
   FinishReason finish() const { return finish_; }
@@ -51,6 +61,16 @@ class TokenChooser {
   bool thinking() const {
     return tracker_ && !control_started_ && tracker_->state() == ThinkingTracker::State::kThinking;
   }
+  /// What decides about one token besides the logits.
+  struct Rules {
+    bool was_thinking = false;
+    bool controlled = false;  ///< by the constraint
+    int32_t open_id = -1;     ///< allowed besides the constraint's
+    std::optional<int32_t> only;
+  };
+  Rules rules();
+  std::span<const uint64_t> allowed_by(const Rules& rules);
+  Token go_on(const Rules& rules, const Sampled& sampled, bool written);
   void close_thinking_if_due();
   int32_t allowed_open_id() const;
   std::span<const uint64_t> allowed_in_thinking();
