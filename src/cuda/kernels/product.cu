@@ -233,19 +233,24 @@ Failure product(const ProductArgs& args, Stream stream) {
   if (args.groups > kMaxGroups) return "product: more groups than kMaxGroups";
   if (!on_hopper()) return product_mma(args, stream);
   if (!tensor_cores_take(args)) return product_simple(args, stream);
-  if (args.b2) {
-    if (args.out_type != Type::kBFloat16 || args.a_transposed || args.b_transposed)
-      return "product: a gated product has bfloat16 outputs and no transposed operand";
-    return launch<256, false, false, true, __nv_bfloat16>(args, stream);
-  }
-  // The width whose tiles are done first: a tile takes time for its columns and some for itself.
+  if (args.b2 && (args.out_type != Type::kBFloat16 || args.a_transposed || args.b_transposed))
+    return "product: a gated product has bfloat16 outputs and no transposed operand";
+  // The width whose tiles are done first: a tile takes time for its columns and some for itself. Of few rows only as
+  // many groups have any: with all of them counted, a token's experts got wide tiles for a third of the
+  // multiprocessors.
   int64_t m_tiles = (args.m + kM - 1) / kM;
-  if (args.groups) m_tiles = args.groups_are_terms ? m_tiles * args.groups : m_tiles + args.groups;
+  if (args.groups) m_tiles = args.groups_are_terms ? m_tiles * args.groups : m_tiles - 1 + min(args.groups, args.m);
+  const int64_t columns = args.b2 ? 2 * args.n : args.n;
   const auto cost = [&](int64_t width) {
-    const int64_t tiles = m_tiles * ((args.n + width - 1) / width);
+    const int64_t tiles = m_tiles * ((columns + width - 1) / width);
     return (tiles + multiprocessors() - 1) / multiprocessors() * (width + 32);
   };
   const int64_t wide = cost(256), middle = cost(128), narrow = cost(64);
+  if (args.b2) {
+    if (wide <= middle && wide <= narrow) return launch<256, false, false, true, __nv_bfloat16>(args, stream);
+    if (middle <= narrow) return launch<128, false, false, true, __nv_bfloat16>(args, stream);
+    return launch<64, false, false, true, __nv_bfloat16>(args, stream);
+  }
   return with_type(args.out_type, [&](auto* element) {
     using Out = std::remove_pointer_t<decltype(element)>;
     if (wide <= middle && wide <= narrow) return launch_plain<256, Out>(args, stream);
