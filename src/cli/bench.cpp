@@ -78,8 +78,7 @@ MiniMaxM1 synthetic_model(const BenchOptions& options, const ModelConfig& config
                 " are available; --layers N takes fewer");
   terminal.progress(fmt::format("drawing {} of random weights", human_bytes(bytes)));
   if (options.type.empty()) return random_model(ctx, config, options.dtype, 1);
-  MM_CHECK(!ctx.gpu, "--type ", options.type, ": quantized weights run on the processor, expected no --device cuda");
-  return random_packed_model(config, quant::Recipe::parse(options.type, "--type"), 1, *ctx.threads);
+  return place_model(ctx, random_packed_model(config, quant::Recipe::parse(options.type, "--type"), 1, *ctx.threads));
 }
 
 // "51.2 (49.9 to 52.0)".

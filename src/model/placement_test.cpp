@@ -104,6 +104,24 @@ TEST_F(PlacementTest, PackedMatricesStayPacked) {
   EXPECT_TRUE(placed.layers[0].moe.shared->expert.up.format);
 }
 
+TEST_F(PlacementTest, AdaptersAreAddedToUnpackedWeights) {
+  MiniMaxM1 host = random_model(small(64), DType::kFloat32, 1, threads);
+  quantize_weights(host, [](const std::string&) { return quant::Format::kQ8; }, threads);
+  LowRank adapter{Tensor::zeros({1, 32}, DType::kFloat32), Tensor::zeros({16, 1}, DType::kFloat32), 2.0f};
+  adapter.down.data<float>()[3] = 5;
+  adapter.up.data<float>()[7] = 100;
+  ExpertWeights& with = host.layers[0].moe.experts[2];
+  with.gate.adapter = std::make_shared<const LowRank>(adapter);
+  const MiniMaxM1 placed = place_model(ctx, host);
+  EXPECT_FALSE(placed.layers[0].moe.experts[0].gate.format) << "experts of a layer lie there alike";
+  EXPECT_TRUE(placed.layers[1].moe.experts[0].gate.format);
+  std::vector<float> want(16 * 32);
+  quant::dequantize_rows(quant::Format::kQ8, 32, static_cast<const std::byte*>(with.gate.data.raw()), 0, 16,
+                         want.data());
+  want[7 * 32 + 3] += 1000;
+  EXPECT_EQ(values(placed.layers[0].moe.experts[2].gate.data), want);
+}
+
 TEST_F(PlacementTest, ExpertsOfSeveralFormatsLieThereUnpacked) {
   MiniMaxM1 host = random_model(small(64), DType::kFloat32, 1, threads);
   quantize_weights(
