@@ -168,6 +168,7 @@ __device__ Head shortest_head(const Row& row, Shared& shared, const Head& head, 
   }
   // The range is one weight now.
   const Bucket before = shared.before, here = shared.here;
+  __syncthreads();  // before the next search writes there
   Head out;
   out.weight = weight_at(first_place);
   const double weight = static_cast<double>(out.weight);
