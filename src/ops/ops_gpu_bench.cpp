@@ -201,6 +201,44 @@ void bench_packed(Bench& bench) {
   }
 }
 
+/// Tokens chosen from rows of logits where they lie, beside copying one row.
+void bench_sampling(Bench& bench) {
+  constexpr int64_t kVocab = 200064;
+  cuda::Gpu& gpu = *bench.gpu;
+  for (const int64_t rows : {1, 8, 64}) {
+    const Tensor logits = bench.random({rows, kVocab}, DType::kFloat32, 10),
+                 weights = bench.random({rows, kVocab}, DType::kFloat32);
+    std::vector<cuda::SampleRow> wanted;
+    for (int64_t row = 0; row < rows; ++row) wanted.push_back({.uniform = 0.37, .row = row, .temperature = 1});
+    const Tensor wanted_there = Tensor::empty({static_cast<int64_t>(sizeof(wanted[0])) * rows}, DType::kUInt8, &gpu),
+                 chosen = Tensor::empty({8 * rows}, DType::kUInt8, &gpu);
+    char name[80];
+    for (const char* what : {"nothing", "top_p", "top_k, top_p, min_p"}) {
+      for (cuda::SampleRow& row : wanted) {
+        row.top_p = what[0] == 'n' ? 1.0f : 0.95f;
+        row.top_k = std::string_view(what).size() > 7 ? 40 : 0;
+        row.min_p = std::string_view(what).size() > 7 ? 0.01f : 0.0f;
+      }
+      gpu.copy(wanted_there.raw(), wanted.data(), wanted_there.bytes());
+      std::snprintf(name, sizeof(name), "sample %ld rows of %ld, %s", static_cast<long>(rows),
+                    static_cast<long>(kVocab), what);
+      bench.line(name, bench.ms([&] {
+        gpu.check(gpu.op().sample({.logits = static_cast<const float*>(logits.raw()),
+                                   .wanted = static_cast<const cuda::SampleRow*>(wanted_there.raw()),
+                                   .weights = static_cast<float*>(weights.raw()),
+                                   .chosen = static_cast<cuda::Choice*>(chosen.raw()),
+                                   .rows = rows,
+                                   .vocab = kVocab,
+                                   .quantum = 0x1p-35f},
+                                  gpu.stream()));
+      }),
+                 0, static_cast<double>(logits.bytes()));
+    }
+    bench.line("  of it copied to the host", bench.ms([&] { to_host(logits); }), 0,
+               static_cast<double>(logits.bytes()));
+  }
+}
+
 void bench_rows(Bench& bench) {
   const Context ctx = bench.ctx();
   const Tensor x = bench.random({8192, kHidden}, DType::kFloat32), weight = bench.random({kHidden}, DType::kFloat32);
@@ -247,10 +285,11 @@ void bench_attention(Bench& bench) {
 }  // namespace
 }  // namespace minimax::ops
 
-// All of it, or with an argument one part: packed.
+// All of it, or with the argument `packed` what came last: packed weights and sampling.
 int main(int count, char** arguments) {
   minimax::ops::Bench bench;
   if (count > 1 && std::string_view(arguments[1]) == "packed") {
+    minimax::ops::bench_sampling(bench);
     minimax::ops::bench_packed(bench);
     return 0;
   }
@@ -263,5 +302,6 @@ int main(int count, char** arguments) {
   minimax::ops::bench_mixture(bench);
   bench.arena.trim();
   bench.gpu->trim();
+  minimax::ops::bench_sampling(bench);
   minimax::ops::bench_packed(bench);
 }
