@@ -220,7 +220,7 @@ __device__ void multiply_tiles(const ProductArgs& args, int part, const unsigned
           values[i] = sums[0][i / 2][eight * 4 + i % 2 * 2 + odd];
           if constexpr (kMatrices == 2) {
             values[i] = values[i] / (1.0f + __expf(-values[i])) * sums[1][i / 2][eight * 4 + i % 2 * 2 + odd];
-            if (first >= args.n) values[i] = 0;
+            if (first + 4 * g + i >= args.n) values[i] = 0;
           }
         }
         if constexpr (kMatrices == 2) {
