@@ -33,15 +33,27 @@ struct Shared {
 struct Row {
   const float* weights;
   int64_t vocab;
-  double quantum;
+  double quantum, inverse;  // powers of two: products with both are exact
 
   __device__ double mass(Quanta quanta) const { return static_cast<double>(quanta) * quantum; }
-  /// Both are powers of two: exact.
-  __device__ Quanta quanta(float weight) const { return static_cast<Quanta>(static_cast<double>(weight) / quantum); }
-  /// Neighbouring ids of one warp: whole rows of lanes.
-  __device__ int64_t run_length() const { return (vocab + kThreads - 1) / kThreads * 32; }
-  __device__ int64_t run_begin(int warp) const { return min(vocab, warp * run_length()); }
+  __device__ Quanta quanta(float weight) const { return static_cast<Quanta>(static_cast<double>(weight) * inverse); }
 };
+
+/// visit(id, x[id]) of a thread's ids, in order. Eight loads are under way at once: one at a time, each pass over
+/// 200,000 would wait 200 times for the second-level cache.
+template <typename Visit>
+__device__ __forceinline__ void each_id(const float* x, int64_t vocab, const Visit& visit) {
+  constexpr int kBatch = 8;
+  int64_t id = threadIdx.x;
+  for (; id + (kBatch - 1) * kThreads < vocab; id += kBatch * kThreads) {
+    float values[kBatch];
+#pragma unroll
+    for (int i = 0; i < kBatch; ++i) values[i] = x[id + i * kThreads];
+#pragma unroll
+    for (int i = 0; i < kBatch; ++i) visit(id + i * kThreads, values[i]);
+  }
+  for (; id < vocab; id += kThreads) visit(id, x[id]);
+}
 
 __device__ Quanta block_quanta(Quanta x, Shared& shared) {
 #pragma unroll
@@ -54,33 +66,44 @@ __device__ Quanta block_quanta(Quanta x, Shared& shared) {
   return sum;
 }
 
-/// The first id, in order, at which the sum of value(id) over ids before it and itself satisfies past(sum); the last
-/// one with a value when none does; -1 when none has. In every thread.
+/// The first id, in order, at which the sum of value(id, weight) over ids before it and itself satisfies past(sum); the
+/// last one with a value when none does; -1 when none has. In every thread. The range is divided among the warps, and
+/// the part in which the id lies again, until it is short.
 template <typename Value, typename Past>
 __device__ int first_past(const Row& row, Shared& shared, const Value& value, const Past& past) {
   const int warp = threadIdx.x / 32, lane = threadIdx.x % 32;
-  const int64_t begin = row.run_begin(warp), end = row.run_begin(warp + 1);
-  Quanta sum = 0;
-  for (int64_t first = begin; first < end; first += 32) sum += first + lane < end ? value(first + lane) : Quanta{0};
+  int64_t begin = 0, end = row.vocab;
+  Quanta before = 0;
+  while (end - begin > 8 * 32) {
+    const int64_t length = (end - begin + kThreads - 1) / kThreads * 32;  // whole rows of lanes
+    const int64_t run_end = min(end, begin + (warp + 1) * length);
+    Quanta sum = 0;
+#pragma unroll 8
+    for (int64_t id = begin + warp * length + lane; id < run_end; id += 32) sum += value(id, row.weights[id]);
 #pragma unroll
-  for (int lanes = 16; lanes > 0; lanes /= 2) sum += __shfl_xor_sync(0xffffffffu, sum, lanes);
-  __syncthreads();
-  if (lane == 0) shared.runs[warp] = sum;
-  if (threadIdx.x == 0) shared.chosen = -1;
-  __syncthreads();
-  int run = -1;
-  Quanta before = 0, at = 0;
-  for (int i = 0; i < kWarps; ++i) {
-    if (shared.runs[i] > 0 && (run < 0 || !past(before + shared.runs[run]))) {
-      run = i;
-      before = at;
+    for (int lanes = 16; lanes > 0; lanes /= 2) sum += __shfl_xor_sync(0xffffffffu, sum, lanes);
+    __syncthreads();
+    if (lane == 0) shared.runs[warp] = sum;
+    __syncthreads();
+    int run = -1;
+    Quanta before_run = 0, at = before;
+    for (int i = 0; i < kWarps; ++i) {
+      if (shared.runs[i] > 0 && (run < 0 || !past(before_run + shared.runs[run]))) {
+        run = i;
+        before_run = at;
+      }
+      at += shared.runs[i];
     }
-    at += shared.runs[i];
+    if (run < 0) return -1;
+    end = min(end, begin + (run + 1) * length);
+    begin += run * length;
+    before = before_run;
   }
-  if (warp == run) {
+  __syncthreads();
+  if (warp == 0) {
     int64_t found = -1, last = -1;
     for (int64_t first = begin; first < end && found < 0; first += 32) {
-      const Quanta mine = first + lane < end ? value(first + lane) : Quanta{0};
+      const Quanta mine = first + lane < end ? value(first + lane, row.weights[first + lane]) : Quanta{0};
       Quanta reached = mine;
 #pragma unroll
       for (int distance = 1; distance < 32; distance *= 2) {
@@ -150,14 +173,13 @@ __device__ Head shortest_head(const Row& row, Shared& shared, const Head& head, 
     if (threadIdx.x == 0) shared.digit = -1;
     __syncthreads();
     const uint32_t last_place = min(first_place + (static_cast<uint32_t>(digits) << shift) - 1, place_of(head.weight));
-    for (int64_t id = threadIdx.x; id < row.vocab; id += kThreads) {
-      const float weight = row.weights[id];
+    each_id(row.weights, row.vocab, [&](int64_t, float weight) {
       const uint32_t place = place_of(weight);
-      if (!(weight > 0) || place < first_place || place > last_place) continue;
+      if (!(weight > 0) || place < first_place || place > last_place) return;
       const uint32_t digit = (place - first_place) >> shift;
       atomicAdd(&shared.counts[digit], 1u);
       atomicAdd(&shared.masses[digit], row.quanta(weight));
-    }
+    });
     __syncthreads();
     if (threadIdx.x < 32) find_digit(row, shared, digits, enough);
     __syncthreads();
@@ -176,7 +198,7 @@ __device__ Head shortest_head(const Row& row, Shared& shared, const Head& head, 
   out.mass = row.mass(before.mass) + static_cast<double>(taken) * weight;
   if (taken < here.count)
     out.last_id = first_past(
-        row, shared, [&](int64_t id) -> Quanta { return row.weights[id] == out.weight; },
+        row, shared, [&](int64_t, float weight) -> Quanta { return weight == out.weight; },
         [&](Quanta sum) { return sum >= static_cast<Quanta>(taken); });
   return out;
 }
@@ -191,12 +213,11 @@ __global__ void __launch_bounds__(kThreads) sample_kernel(const SampleArgs args)
 
   float largest = -INFINITY;
   bool wrong = false;
-  for (int64_t id = threadIdx.x; id < vocab; id += kThreads) {
-    const float x = logits[id];
+  each_id(logits, vocab, [&](int64_t id, float x) {
     wrong = wrong || !(x < INFINITY);
     largest = fmaxf(largest, x);
     changed[id] = x;
-  }
+  });
   wrong = __syncthreads_or(wrong);
   largest = block_max(largest);
   if (wrong || largest == -INFINITY) {
@@ -211,36 +232,38 @@ __global__ void __launch_bounds__(kThreads) sample_kernel(const SampleArgs args)
 
   // As in choose.cu: the sum has the trainer's bits.
   double sum = 0;
-  for (int64_t id = threadIdx.x; id < vocab; id += kThreads) sum += static_cast<double>(expf(logits[id] - largest));
+  each_id(logits, vocab, [&](int64_t, float x) { sum += static_cast<double>(expf(x - largest)); });
   const double log_sum = static_cast<double>(largest) + log(block_sum(sum));
 
   const uint32_t* banned = wanted.banned < 0 ? nullptr : args.banned + wanted.banned * ((vocab + 31) / 32);
   const uint64_t* allowed = wanted.allowed < 0 ? nullptr : args.allowed + wanted.allowed * ((vocab + 63) / 64);
   float top = -INFINITY;
-  for (int64_t id = threadIdx.x; id < vocab; id += kThreads) {
+  each_id(changed, vocab, [&](int64_t id, float x) {
     const bool open = !(banned && banned[id / 32] >> id % 32 & 1) && (!allowed || allowed[id / 64] >> id % 64 & 1);
-    if (!open) changed[id] = -INFINITY;
-    top = fmaxf(top, changed[id]);
-  }
+    if (open)
+      top = fmaxf(top, x);
+    else
+      changed[id] = -INFINITY;
+  });
   top = block_max(top);
   if (top == -INFINITY) {
     if (threadIdx.x == 0) *out = {kNothingLeft, 0.0f};
     return;
   }
 
-  Row row{changed, vocab, static_cast<double>(args.quantum)};
+  const Row row{changed, vocab, static_cast<double>(args.quantum), 1 / static_cast<double>(args.quantum)};
   int chosen;
   if (wanted.temperature == 0 || wanted.top_k == 1) {
     chosen = first_past(
-        row, shared, [&](int64_t id) -> Quanta { return changed[id] == top; }, [](Quanta count) { return count > 0; });
+        row, shared, [&](int64_t, float x) -> Quanta { return x == top; }, [](Quanta count) { return count > 0; });
   } else {
     const float inverse = inverse_of(wanted.temperature);
     Quanta mass = 0;
-    for (int64_t id = threadIdx.x; id < vocab; id += kThreads) {
-      const float weight = weight_of(changed[id], top, inverse, args.quantum);
+    each_id(changed, vocab, [&](int64_t id, float x) {
+      const float weight = weight_of(x, top, inverse, args.quantum);
       changed[id] = weight;
       mass += row.quanta(weight);
-    }
+    });
     Head head;
     head.mass = row.mass(block_quanta(mass, shared));
     if (wanted.top_k > 0) head = shortest_head(row, shared, head, {wanted.top_k, 0.0});
@@ -248,8 +271,9 @@ __global__ void __launch_bounds__(kThreads) sample_kernel(const SampleArgs args)
     if (share < 1) head = shortest_head(row, shared, head, {0, share * head.mass});
     if (wanted.min_p > head.weight) {
       Quanta left = 0;
-      for (int64_t id = threadIdx.x; id < vocab; id += kThreads)
-        if (changed[id] >= wanted.min_p) left += row.quanta(changed[id]);
+      each_id(changed, vocab, [&](int64_t, float weight) {
+        if (weight >= wanted.min_p) left += row.quanta(weight);
+      });
       head = {};
       head.weight = wanted.min_p;
       head.mass = row.mass(block_quanta(left, shared));
@@ -257,8 +281,8 @@ __global__ void __launch_bounds__(kThreads) sample_kernel(const SampleArgs args)
     const double target = wanted.uniform * head.mass;
     chosen = first_past(
         row, shared,
-        [&](int64_t id) -> Quanta {
-          return head.has(changed[id], static_cast<int32_t>(id)) ? row.quanta(changed[id]) : Quanta{0};
+        [&](int64_t id, float weight) -> Quanta {
+          return head.has(weight, static_cast<int32_t>(id)) ? row.quanta(weight) : Quanta{0};
         },
         [&](Quanta reached) { return row.mass(reached) > target; });
   }
