@@ -84,8 +84,8 @@ __device__ void load_tiles(const CUtensorMap* x, const ProductArgs& args, uint32
       const int there = halves.there(half);
       const auto codes_bytes = static_cast<uint32_t>(there * L::kGroupBytes);
       const uint32_t to_x = shared + stage * S::kStage, done = full + stage * 8;
+      barrier_wait(empty + stage * 8, phase ^ 1);  // each lane for itself: all of them write there
       if (lane == 0) {
-        barrier_wait(empty + stage * 8, phase ^ 1);
         const int boxes = there > 2 ? 2 : 1;
         barrier_expect(done, boxes * kN * 128 + kMatrices * panels * (L::kBlockHeader + codes_bytes));
         for (int box = 0; box < boxes; ++box)
